@@ -1,0 +1,359 @@
+"""From the fields of a signature file to an application with its rules and examples, everything validated.
+
+Every function here raises SignatureError("file:line: key: reason") and nothing else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+
+from sensor.classify import pattern
+from sensor.classify.rules import App, Example, FirstBytes, Kind, Ports, Range, Rule, Side, Stun
+from sensor.classify.yamlfile import Field
+from sensor.model import Activity, RuleMatch, Strength
+
+STRENGTHS: Final = {"supporting": Strength.SUPPORTING, "strong": Strength.STRONG, "conclusive": Strength.CONCLUSIVE}
+ACTIVITIES: Final = {activity.label: activity for activity in Activity}
+CONFIDENCES: Final = ("high", "medium", "low")
+# What part of an application a rule is about. A small vocabulary, so that a report can count by it.
+SERVICES: Final = ("zone", "web", "sign_in", "chat", "files", "call", "meeting", "push", "background", "vendor")
+
+_RULE_KEYS: Final = (
+    *("id", "exact", "regex", "suffix", "except", "ranges", "ports", "stun", "first_bytes"),
+    *("strength", "service", "activity", "source", "seen", "confidence", "note"),
+)
+_FIRST_BYTES_KEYS: Final = ("proto", "from", "at", "hex", "mask", "min_bytes", "max_bytes")
+_STUN_KEYS: Final = ("realm", "username", "software", "methods", "attributes", "length", "value")
+
+_RULE_ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+_SEEN: Final = re.compile(r"\d{4}(-\d\d(-\d\d)?)?\Z")
+_PORTS: Final = re.compile(r"(tcp|udp)(?: (\d{1,5})(?:-(\d{1,5}))?)?\Z")
+_HEX: Final = re.compile(r"([0-9a-f]{2}){1,64}\Z")
+_V4_MAPPED: Final = 0xFFFF << 32
+_APP_KEYS: Final = ("id", "name", "vendor", "family", "context", "version", "rules", "examples")
+_EXTENSION_KEYS: Final = ("id", "extends", "version", "disable", "rules", "examples")
+_EXAMPLE_KINDS: Final = ("name", "dns", "address", "stun", "bytes")
+_EXAMPLE_KEYS: Final = (*_EXAMPLE_KINDS, "rule", "port", "proto", "from", "length")
+_EXAMPLE_STUN_KEYS: Final = ("realm", "username", "software", "method", "attributes")
+_WORD_ID: Final = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*\Z")
+_VERSION: Final = re.compile(r"[A-Za-z0-9.+_-]{1,40}\Z")
+_LONG_HEX: Final = re.compile(r"([0-9a-f]{2}){1,1500}\Z")
+
+
+def rule(app: str, top: Field, *, context: bool) -> Rule:
+    """One item of `rules`."""
+    keys = top.mapping(_RULE_KEYS, ("id", "strength", "service"))
+    rule_id = keys["id"].text(longest=40)
+    if not _RULE_ID.match(rule_id):
+        keys["id"].fail(f"{rule_id!r} is not of small letters, digits and single hyphens")
+    kind = _kind(top, keys)
+    strength = STRENGTHS[keys["strength"].one_of(STRENGTHS)]
+    if kind == "ranges" and strength > Strength.SUPPORTING:
+        keys["strength"].fail("an address range is supporting at most")
+    activity = ACTIVITIES[keys["activity"].one_of(ACTIVITIES)] if "activity" in keys else Activity.BACKGROUND
+    service = keys["service"].one_of(SERVICES)
+    return Rule(
+        id=rule_id,
+        kind=kind,
+        match=RuleMatch(app, f"{app}/{rule_id}", strength, service, activity, context),
+        names=_names(kind, keys[kind]),
+        exceptions=_exceptions(keys),
+        ranges=_ranges(keys["ranges"]) if "ranges" in keys else (),
+        ports=tuple(sorted({ports(item) for item in keys["ports"].items()})) if "ports" in keys else (),
+        stun=_stun(keys["stun"]) if kind == "stun" else None,
+        first_bytes=_first_bytes(keys["first_bytes"]) if kind == "first_bytes" else None,
+        source=keys["source"].text() if "source" in keys else "",
+        seen=_seen(keys),
+        confidence=keys["confidence"].one_of(CONFIDENCES) if "confidence" in keys else "",
+        note=keys["note"].text(longest=1000) if "note" in keys else "",
+        file=top.file,
+        line=top.line,
+    )
+
+
+def _kind(top: Field, keys: dict[str, Field]) -> Kind:
+    """The one thing a rule looks at. `ranges` beside `first_bytes` only narrows it."""
+    kinds: tuple[Kind, ...] = ("exact", "regex", "suffix", "stun", "first_bytes", "ranges")
+    given = [kind for kind in kinds if kind in keys and not (kind == "ranges" and "first_bytes" in keys)]
+    if len(given) != 1:
+        top.fail(f"a rule has exactly one of {', '.join(kinds)}, this one has {', '.join(given) or 'none'}")
+    kind = given[0]
+    if "ports" in keys and kind not in {"ranges", "first_bytes"}:
+        keys["ports"].fail("goes with ranges or first_bytes only")
+    if "except" in keys and kind != "suffix":
+        keys["except"].fail("goes with suffix only")
+    return kind
+
+
+def _names(kind: Kind, given: Field) -> tuple[str, ...]:
+    if kind not in {"exact", "suffix", "regex"}:
+        return ()
+    read = expression if kind == "regex" else domain
+    return _distinct([(item, read(item)) for item in given.items()])
+
+
+def _exceptions(keys: dict[str, Field]) -> tuple[str, ...]:
+    if "except" not in keys:
+        return ()
+    found = _distinct([(item, domain(item)) for item in keys["except"].items()])
+    for item, name in zip(keys["except"].items(), keys["except"].items(), strict=True):
+        zones = [zone.text() for zone in keys["suffix"].items()]
+        if not any(name.text().endswith(f".{zone}") for zone in zones):
+            item.fail(f"{item.text()!r} is below none of the rule's names")
+    return found
+
+
+def _distinct(read: list[tuple[Field, str]]) -> tuple[str, ...]:
+    seen: set[str] = set()
+    for item, name in read:
+        if name in seen:
+            item.fail(f"{name!r} is given twice")
+        seen.add(name)
+    return tuple(sorted(seen))
+
+
+def domain(item: Field) -> str:
+    """A domain name of two labels or more."""
+    text = item.text()
+    if not pattern.is_domain(text):
+        item.fail(f"{text!r} is not a domain name of two labels or more, in small letters, without a dot at its ends")
+    return text
+
+
+def expression(item: Field) -> str:
+    """A regular expression of the restricted kind."""
+    text = item.text()
+    try:
+        pattern.check(text)
+    except ValueError as error:
+        item.fail(f"{text!r}: {error}")
+    return text
+
+
+def ports(item: Field) -> Ports:
+    """Text such as "udp", "udp 3478" or "udp 3478-3481"."""
+    text = item.text()
+    found = _PORTS.match(text)
+    low, high = (0, 65535) if not found or found[2] is None else (int(found[2]), int(found[3] or found[2]))
+    if not found or not 0 <= low <= high <= 65535:
+        item.fail(f"{text!r} is not of the form 'udp 3478' or 'tcp 5000-5010'")
+    return Ports(found[1], low, high)
+
+
+def network(item: Field) -> Range:
+    """A CIDR, its host bits zero."""
+    text = item.text()
+    try:
+        found = ipaddress.ip_network(text)
+    except ValueError as error:
+        item.fail(f"{text!r} is not a CIDR: {error}")
+    low, bits = int(found.network_address), found.prefixlen
+    return Range(bits + 96, low | _V4_MAPPED) if found.version == 4 else Range(bits, low)
+
+
+def _ranges(given: Field) -> tuple[Range, ...]:
+    seen: set[Range] = set()
+    for item in given.words():
+        one = network(item)
+        if one in seen:
+            item.fail(f"{item.text()!r} is given twice")
+        seen.add(one)
+    return tuple(sorted(seen))
+
+
+def _seen(keys: dict[str, Field]) -> str:
+    if "seen" not in keys:
+        return ""
+    text = keys["seen"].text()
+    if not _SEEN.match(text):
+        keys["seen"].fail(f"{text!r} is not a year, a month or a date such as 2024-10-01")
+    return text
+
+
+def octets(item: Field) -> bytes:
+    """1 to 64 bytes as small hexadecimal digits."""
+    text = item.text()
+    if not _HEX.match(text):
+        item.fail("expected 1 to 64 bytes as pairs of small hexadecimal digits")
+    return bytes.fromhex(text)
+
+
+def _stun(top: Field) -> Stun:
+    keys = top.mapping(_STUN_KEYS)
+    if not keys:
+        top.fail("is empty")
+    for name in ("length", "value"):
+        if name in keys and "attributes" not in keys:
+            keys[name].fail("goes with attributes only")
+    return Stun(
+        realm=keys["realm"].text().lower() if "realm" in keys else "",
+        username=keys["username"].text() if "username" in keys else "",
+        software=keys["software"].text() if "software" in keys else "",
+        methods=_numbers(keys["methods"], 0xFFF) if "methods" in keys else (),
+        attributes=_numbers(keys["attributes"], 0xFFFF) if "attributes" in keys else (),
+        length=keys["length"].integer(0, 0xFFFF) if "length" in keys else None,
+        value=octets(keys["value"]) if "value" in keys else b"",
+    )
+
+
+def _numbers(given: Field, high: int) -> tuple[int, ...]:
+    return tuple(sorted({item.integer(0, high) for item in given.items()}))
+
+
+def _first_bytes(top: Field) -> FirstBytes:
+    keys = top.mapping(_FIRST_BYTES_KEYS, ("proto", "from", "hex"))
+    value = octets(keys["hex"])
+    mask = octets(keys["mask"]) if "mask" in keys else b"\xff" * len(value)
+    if len(mask) != len(value):
+        keys["mask"].fail(f"has {len(mask)} bytes, hex has {len(value)}")
+    if any(v & ~m for v, m in zip(value, mask, strict=True)):
+        keys["hex"].fail("has bits set that the mask takes away")
+    if sum(byte.bit_count() for byte in mask) < 8:
+        keys["mask" if "mask" in keys else "hex"].fail("fewer than 8 bits fit by chance too often")
+    at = keys["at"].integer(0, 1400) if "at" in keys else 0
+    end = at + len(value)
+    return FirstBytes(
+        proto=keys["proto"].one_of(("tcp", "udp")),
+        side=side(keys["from"]),
+        at=at,
+        value=value,
+        mask=mask,
+        min_bytes=keys["min_bytes"].integer(end, 65535) if "min_bytes" in keys else end,
+        max_bytes=keys["max_bytes"].integer(end, 65535) if "max_bytes" in keys else None,
+    )
+
+
+def side(item: Field) -> Side:
+    """Who sends it."""
+    text = item.one_of(("client", "server", "either"))
+    return "client" if text == "client" else "server" if text == "server" else "either"
+
+
+def app(top: Field) -> App:
+    """A whole file: an application, or, with `extends`, what a clinic changes of one of ours."""
+    extends = isinstance(top.value, dict) and "extends" in top.value
+    keys = top.mapping(
+        _EXTENSION_KEYS if extends else _APP_KEYS, ("id",) if extends else (*_APP_KEYS[:4], "version", "rules")
+    )
+    app_id = keys["id"].text(longest=40)
+    if not _WORD_ID.match(app_id):
+        keys["id"].fail(f"{app_id!r} is not of small letters, digits and single underscores")
+    if extends:
+        keys["extends"].one_of(("builtin",))
+    context = keys["context"].flag() if "context" in keys else False
+    rules = [rule(app_id, item, context=context) for item in keys["rules"].items()] if "rules" in keys else []
+    _no_twins(keys, rules)
+    positive, negative = _examples(app_id, keys)
+    return App(
+        id=app_id,
+        name=keys["name"].text() if "name" in keys else "",
+        vendor=keys["vendor"].text() if "vendor" in keys else "",
+        family=_family(keys["family"]) if "family" in keys else "",
+        context=context,
+        version=_version(keys["version"]) if "version" in keys else "own",
+        rules=tuple(rules),
+        examples=(*positive, *negative),
+        extends=extends,
+        disable=tuple((item.text(), item.line) for item in keys["disable"].items()) if "disable" in keys else (),
+        file=top.file,
+        line=keys["id"].line,
+    )
+
+
+def _no_twins(keys: dict[str, Field], rules: list[Rule]) -> None:
+    seen: set[str] = set()
+    for item, one in zip(keys["rules"].items() if rules else [], rules, strict=True):
+        if one.id in seen:
+            item.fail(f"a second rule with the id {one.id!r}")
+        seen.add(one.id)
+
+
+def _family(item: Field) -> str:
+    if not _WORD_ID.match(item.text()):
+        item.fail(f"{item.text()!r} is not of small letters, digits and single underscores")
+    return item.text()
+
+
+def _version(item: Field) -> str:
+    if not _VERSION.match(item.text()):
+        item.fail(f"{item.text()!r} is not a version such as 2026.11.23")
+    return item.text()
+
+
+def _examples(app_id: str, keys: dict[str, Field]) -> tuple[list[Example], list[Example]]:
+    if "examples" not in keys:
+        return [], []
+    sides = keys["examples"].mapping(("positive", "negative"))
+    positive = [_example(item, app_id) for item in sides["positive"].items()] if "positive" in sides else []
+    negative = [_example(item, "") for item in sides["negative"].items()] if "negative" in sides else []
+    return positive, negative
+
+
+def _example(top: Field, app_id: str) -> Example:
+    """One example; a positive one, known by `app_id`, names the rule that must match."""
+    keys = top.mapping(
+        _EXAMPLE_KEYS if app_id else [key for key in _EXAMPLE_KEYS if key != "rule"], ("rule",) if app_id else ()
+    )
+    given = [kind for kind in _EXAMPLE_KINDS if kind in keys and not (kind == "address" and "bytes" in keys)]
+    if len(given) != 1:
+        top.fail(
+            f"an example has exactly one of {', '.join(_EXAMPLE_KINDS)}, this one has {', '.join(given) or 'none'}"
+        )
+    if app_id and not keys["rule"].text().startswith(f"{app_id}/"):
+        keys["rule"].fail(f"expected {app_id}/ and the id of a rule")
+    if given[0] in {"address", "bytes"} and "port" not in keys:
+        top.fail("an example of an address or of bytes has a port such as 'udp 3478'")
+    name = keys["name"] if "name" in keys else keys.get("dns")
+    stun = keys["stun"].mapping(_EXAMPLE_STUN_KEYS) if "stun" in keys else {}
+    return Example(
+        rule=keys["rule"].text() if app_id else "",
+        name=name.text() if name else "",
+        address=_address(keys["address"]) if "address" in keys else None,
+        ports=ports(keys["port"]) if "port" in keys else None,
+        realm=stun["realm"].text() if "realm" in stun else "",
+        username=stun["username"].text() if "username" in stun else "",
+        software=stun["software"].text() if "software" in stun else "",
+        method=stun["method"].integer(0, 0xFFF) if "method" in stun else None,
+        attributes=tuple(_attribute(item) for item in stun["attributes"].items()) if "attributes" in stun else (),
+        payload=_payload(keys) if "bytes" in keys else b"",
+        side=side(keys["from"]) if "from" in keys else "client",
+        kind=given[0],
+        text=_shown(keys[given[0]]),
+        line=top.line,
+    )
+
+
+def _shown(item: Field) -> str:
+    if isinstance(item.value, dict):
+        return ", ".join(f"{key} {_shown(field)}" for key, field in item.value.items())
+    if isinstance(item.value, list):
+        return ", ".join(_shown(field) for field in item.value)
+    return item.value if len(item.value) <= 60 else f"{item.value[:60]}..."
+
+
+def _address(item: Field) -> int:
+    text = item.text()
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        item.fail(f"{text!r} is not an IP address")
+    return int(found) | _V4_MAPPED if found.version == 4 else int(found)
+
+
+def _attribute(item: Field) -> tuple[int, bytes]:
+    """Text such as "0x4000" or "0x0014 7475726e": a STUN attribute's type and the value's bytes."""
+    number, _, value = item.text(longest=3000).partition(" ")
+    if value and not _LONG_HEX.match(value):
+        item.fail("expected a type such as 0x4000, then, if any, the value in small hexadecimal digits")
+    return Field(item.file, item.line, item.key, number).integer(0, 0xFFFF), bytes.fromhex(value)
+
+
+def _payload(keys: dict[str, Field]) -> bytes:
+    """The bytes, filled up with zeros to `length`."""
+    text = keys["bytes"].text(longest=3000)
+    if not _LONG_HEX.match(text):
+        keys["bytes"].fail("expected pairs of small hexadecimal digits")
+    value = bytes.fromhex(text)
+    return value.ljust(keys["length"].integer(len(value), 1500) if "length" in keys else 0, b"\0")

@@ -1,0 +1,129 @@
+"""The command line: what there is, and which module does it. Heavy imports wait until a command is called."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EPILOG = """exit status: 0 done; 1 something around wardwatch failed (a capture, the store); 2 a mistake in what was asked or
+configured; 3 done, with warnings (a damaged capture, for example). A shell calls anything over 128 a signal."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
+    top = argparse.ArgumentParser(
+        prog="wardwatch",
+        description="Sees which messaging and video apps a clinic's devices use, judges it by the clinic's policy, and proves it.",
+        epilog=EPILOG,
+    )
+    top.add_argument("--version", action="version", version="wardwatch 0.1.0")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _replay(commands.add_parser("replay", help="read captures and tell what the policy says of them"))
+    _violations(commands.add_parser("violations", help="list what the store holds"))
+    explain = commands.add_parser("explain", help="why one verdict is what it is, step by step")
+    explain.add_argument("id", help="an episode's id, or the beginning of it")
+    _common(explain)
+    signatures = commands.add_parser("signatures", help="the signatures of apps").add_subparsers(
+        dest="action", metavar="ACTION", required=True
+    )
+    check = signatures.add_parser("check", help="validate signatures and run their examples")
+    check.add_argument(
+        "path", nargs="?", help="a file or folder of your own; without it, those that come with wardwatch"
+    )
+    config = commands.add_parser("config", help="the configuration file").add_subparsers(
+        dest="action", metavar="ACTION", required=True
+    )
+    config.add_parser("example", help="print a commented example")
+    config.add_parser("check", help="validate a file").add_argument("file")
+    return top
+
+
+def _common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", metavar="FILE", help="the TOML file with networks and policy")
+    command.add_argument("--store", metavar="PATH", help="SQLite file or SQLAlchemy URL, instead of the configured one")
+
+
+def _replay(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "paths", nargs="+", metavar="PATH", help="captures, folders of captures, or - for standard input"
+    )
+    _common(command)
+    command.add_argument("--recursive", action="store_true", help="look into sub-folders too")
+    command.add_argument("--separate", action="store_true", help="each file is a network of its own, nothing is shared")
+    command.add_argument("--no-store", action="store_true", help="keep nothing")
+    command.add_argument(
+        "--json", action="store_true", help="one violation a line on standard output, and nothing else there"
+    )
+    command.add_argument("--flows", metavar="FILE", help="write every flow to FILE, one JSON object a line")
+    command.add_argument("--episodes", metavar="FILE", help="write every episode to FILE, one JSON object a line")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _violations(command: argparse.ArgumentParser) -> None:
+    _common(command)
+    command.add_argument("--app", help="only this app (also where it is one of two candidates)")
+    command.add_argument("--device", help="only this device: mac:..., ip:..., or its bare address")
+    command.add_argument("--network", help="only this network")
+    command.add_argument(
+        "--since", metavar="TIME", help="ends at or after: 2026-03-02, 2026-03-02T08:00, with or without an offset"
+    )
+    command.add_argument("--until", metavar="TIME", help="starts before")
+    command.add_argument("--state", help="only in this state of follow-up")
+    command.add_argument(
+        "--outcome", choices=["violation", "review", "unreviewed", "allowed", "all"], default="violation"
+    )
+    command.add_argument("--format", choices=["table", "json", "csv"], default="table")
+    command.add_argument("--limit", type=int, default=1000, help="rows at most (1000)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Returns its exit status."""
+    options = parser().parse_args(arguments)
+    from sensor.errors import WardwatchError
+
+    try:
+        return _run(options)
+    except WardwatchError as error:
+        print(f"wardwatch: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("wardwatch: interrupted; what was reported as stored is stored", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; keep Python from complaining at exit.
+        sys.stderr.close()
+        return 141
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "replay":
+        from sensor.commands import replay
+
+        return replay.run(options)
+    if options.command == "violations":
+        from sensor.commands import violations
+
+        return violations.run(options)
+    if options.command == "explain":
+        from sensor.commands import explain
+
+        return explain.run(options)
+    if options.command == "signatures":
+        from sensor.commands import signatures
+
+        return signatures.check(options.path)
+    from sensor.commands import config
+
+    if options.action == "example":
+        return config.example()
+    from sensor.classify import signatures as loading
+
+    return config.check(options.file, known_apps=loading.load().apps.keys())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,283 @@
+"""Reads what the compiled loop hands over: split hellos, QUIC Initials, STUN, odd DNS messages, DNS over TCP.
+
+What is read goes back into the clue rows (a name's number, a kind) and the answer rows, so that the joiner sees everything
+in packet-time order, whoever read it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sensor.decode import dns, http, quic, stun, tls
+from sensor.decode.stream import Reassembler
+from sensor.kernel import layout
+from sensor.kernel.names import TTL_LIMIT_S
+from sensor.model import Malformed
+from sensor.networks import packed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from sensor.kernel.state import Names
+    from sensor.model import RuleMatch
+
+MAX_STREAMS = 16384  # streams waiting for more bytes; beyond, the oldest is given up and counted
+MAX_STREAM_BYTES = 64 << 20  # over all of them
+MAX_QUESTIONS = 16  # of one message
+MAX_MESSAGES = 64  # of one segment
+MALFORMED_LIMIT = 3  # datagrams of one flow that are not what they looked like, before it is left alone
+
+TLS_FIRST_BYTES = frozenset({22, *range(0x80, 0x100)})  # a handshake record, or an SSLv2-compatible hello
+
+
+@dataclass(slots=True)
+class _Stream:
+    pieces: Reassembler
+    held_bytes: int = 0
+    taken: int = 0  # DNS: bytes of messages already read
+
+
+@dataclass(slots=True)
+class _Extra:
+    """What one clue brought beside its own name: further names, and answers."""
+
+    names: list[tuple[int, int, int]] = field(default_factory=list)  # (clue, name number, whether a response)
+    answers: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)  # fields of layout.ANSWER
+
+
+class HandOver:
+    """Decoders with the memory they need between packets, bounded; `counts` tells what came of it."""
+
+    def __init__(
+        self, names: Names, match_stun: Callable[[stun.StunMessage], tuple[str, tuple[RuleMatch, ...]]]
+    ) -> None:
+        """`match_stun` gives (text, matches) for whatever a signature knows in a STUN message."""
+        self._names = names
+        self._match_stun = match_stun
+        self._streams: dict[tuple[int, int], _Stream] = {}
+        self._held_bytes = 0
+        self._quic: dict[int, quic.QuicHello] = {}
+        self._bad: Counter[int] = Counter()
+        self._settled: set[int] = set()  # QUIC flows whose hello was read or given up
+        self.matched: dict[int, tuple[RuleMatch, ...]] = {}  # by name number: what is no host name but STUN text
+        self.counts: Counter[str] = Counter()
+
+    def reset(self) -> None:
+        """Forgets everything but the counts."""
+        self._streams.clear()
+        self._quic.clear()
+        self._bad.clear()
+        self._settled.clear()
+        self.matched.clear()
+        self._held_bytes = 0
+
+    def forget(self, flow_ids: NDArray[np.int64]) -> None:
+        """These flows have ended."""
+        if not (self._streams or self._quic or self._bad or self._settled):
+            return
+        ended = set(flow_ids.tolist())
+        for known in (self._quic, self._bad):
+            for flow_id in ended.intersection(known):
+                del known[flow_id]
+        self._settled -= ended
+        for key in [key for key in self._streams if key[0] in ended]:
+            self._drop(key)
+
+    def read(
+        self, buffer: NDArray[np.uint8], clues: NDArray[np.void], answers: NDArray[np.void], flows: NDArray[np.void]
+    ) -> tuple[NDArray[np.void], NDArray[np.void]]:
+        """Reads every clue that was handed over; returns the clues and answers with what was found put in."""
+        extra = _Extra()
+        for index in np.flatnonzero(clues["read"] == layout.READ_HAND_OVER).tolist():
+            clue = clues[index]
+            start = int(clue["offset"])
+            payload = buffer[start : start + int(clue["length"])].tobytes()
+            kind = int(clue["kind"])
+            if kind == layout.KIND_SEGMENT:
+                self._segment(index, clue, payload, flows, extra)
+            elif kind == layout.KIND_DNS:
+                message = dns.message(payload)
+                if isinstance(message, dns.DnsMessage):
+                    self._dns(index, clue, message, extra, first=True)
+                else:
+                    self.counts["dns_malformed"] += 1
+            elif kind == layout.KIND_QUIC:
+                self._datagram(clue, payload, flows)
+            elif kind == layout.KIND_STUN:
+                self._stun(clue, payload)
+        return _with_extra(clues, answers, extra)
+
+    def _segment(self, index: int, clue: Any, payload: bytes, flows: NDArray[np.void], extra: _Extra) -> None:
+        key = (int(clue["flow_id"]), int(clue["side"]))
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._streams[key] = _Stream(Reassembler(layout.COLLECT_BYTES))
+            if len(self._streams) > MAX_STREAMS:
+                self._give_up_oldest()
+        stream.pieces.add(int(clue["sequence"]), payload)
+        stream.held_bytes += len(payload)
+        self._held_bytes += len(payload)
+        while self._held_bytes > MAX_STREAM_BYTES and len(self._streams) > 1:
+            self._give_up_oldest()
+        prefix = stream.pieces.prefix()
+        if not prefix:
+            return
+        if layout.PORT_DNS in (int(clue["src_port"]), int(clue["dst_port"])):
+            self._dns_stream(index, clue, stream, prefix, extra)
+            done = stream.pieces.full
+        else:
+            done = self._hello(clue, prefix) or stream.pieces.full
+        if done:
+            self._drop(key)
+            _stop_collecting(clue, flows)
+
+    def _hello(self, clue: Any, prefix: bytes) -> bool:
+        """Reads the beginning of a TLS or HTTP stream; whether there is nothing more to wait for."""
+        if prefix[0] in TLS_FIRST_BYTES:
+            hello = tls.first_handshake(prefix)
+            if hello is None:
+                return False
+            if isinstance(hello, Malformed):
+                self.counts["tls_malformed"] += 1
+            elif isinstance(hello, tls.ClientHello) and hello.sni:
+                _set_name(clue, layout.KIND_TLS, self._names.intern(hello.sni))
+            return True
+        request = http.request(prefix)
+        if request is None:
+            return False
+        if isinstance(request, Malformed):
+            self.counts["http_malformed"] += 1
+        elif request.host:
+            _set_name(clue, layout.KIND_HTTP, self._names.intern(request.host))
+        return True
+
+    def _dns_stream(self, index: int, clue: Any, stream: _Stream, prefix: bytes, extra: _Extra) -> None:
+        messages, used = dns.tcp_messages(prefix[stream.taken :])
+        stream.taken += used
+        first = True
+        for message in messages[:MAX_MESSAGES]:
+            if isinstance(message, Malformed):
+                self.counts["dns_malformed"] += 1
+                continue
+            self._dns(index, clue, message, extra, first=first)
+            first = False
+
+    def _dns(self, index: int, clue: Any, message: dns.DnsMessage, extra: _Extra, *, first: bool) -> None:
+        """Puts a message's questions and addresses where the joiner finds them."""
+        if message.damaged is not None:
+            self.counts["dns_damaged"] += 1
+        numbers = [self._names.intern(question.name) for question in message.questions[:MAX_QUESTIONS]]
+        response = int(message.response)
+        for number in numbers:
+            if first:
+                _set_name(clue, layout.KIND_DNS, number)
+                clue["sequence"] = response
+                first = False
+            else:
+                extra.names.append((index, number, response))
+        if not response or message.rcode or not numbers or message.opcode:
+            return
+        alias = 0
+        for record in message.answers:
+            if record.cls != 1:
+                continue
+            if record.type == 5 and record.target:
+                alias = self._names.intern(record.target)
+            for address in _addresses(record):
+                data = packed(address)
+                high, low = (int.from_bytes(half, "big", signed=True) for half in (data[:8], data[8:]))
+                extra.answers.append((index, numbers[0], alias, min(record.ttl, TTL_LIMIT_S), high, low))
+
+    def _datagram(self, clue: Any, payload: bytes, flows: NDArray[np.void]) -> None:
+        flow_id = int(clue["flow_id"])
+        if flow_id in self._settled:
+            return  # later packets of the same batch
+        assembler = self._quic.get(flow_id)
+        if assembler is None:
+            assembler = self._quic[flow_id] = quic.QuicHello()
+            if len(self._quic) > MAX_STREAMS:
+                del self._quic[next(iter(self._quic))]
+                self.counts["streams_given_up"] += 1
+        hello = assembler.add(payload)
+        if isinstance(hello, Malformed):
+            self.counts["quic_malformed"] += 1
+            self._bad[flow_id] += 1
+            if self._bad[flow_id] < MALFORMED_LIMIT:
+                return
+        elif hello is None:
+            return
+        elif hello.sni:
+            _set_name(clue, layout.KIND_QUIC, self._names.intern(hello.sni))
+        self._quic.pop(flow_id, None)
+        self._settled.add(flow_id)
+        _stop_collecting(clue, flows)
+
+    def _stun(self, clue: Any, payload: bytes) -> None:
+        """The first message of its dialect: what it says holds for all of them."""
+        number = int(clue["name_id"])
+        clue["read"] = layout.READ_DONE
+        message = stun.message(payload)
+        if not isinstance(message, stun.StunMessage):
+            self.counts["stun_malformed"] += 1
+            clue["name_id"] = 0
+            return
+        text, matches = self._match_stun(message)
+        if matches and number:
+            self.matched[number] = matches
+            self._names.shown[number] = text
+
+    def _drop(self, key: tuple[int, int]) -> None:
+        stream = self._streams.pop(key, None)
+        if stream is not None:
+            self._held_bytes -= stream.held_bytes
+
+    def _give_up_oldest(self) -> None:
+        self._drop(next(iter(self._streams)))
+        self.counts["streams_given_up"] += 1
+
+
+def _set_name(clue: Any, kind: int, number: int) -> None:
+    clue["kind"] = kind
+    clue["name_id"] = number
+    clue["read"] = layout.READ_DONE
+
+
+def _stop_collecting(clue: Any, flows: NDArray[np.void]) -> None:
+    """Tells the loop that no more of this side is wanted. The row is still this flow's: rows are not reused within a batch."""
+    row = flows[int(clue["slot"])]
+    if row["flow_id"] == clue["flow_id"]:
+        row["phase_0" if clue["side"] == 0 else "phase_1"] = layout.PHASE_DONE
+
+
+def _addresses(record: dns.Record) -> tuple[str, ...]:
+    if record.address:
+        return (record.address,)
+    if record.service:
+        return (*record.service.ipv4hint, *record.service.ipv6hint)
+    return ()
+
+
+def _with_extra(
+    clues: NDArray[np.void], answers: NDArray[np.void], extra: _Extra
+) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    """The clues with those of `extra` put behind the ones they came with, the answers in order of their clues."""
+    if extra.answers:
+        answers = np.concatenate([answers, np.array(extra.answers, layout.ANSWER)])
+        answers = answers[np.argsort(answers["clue"], kind="stable")]
+    if extra.names:
+        behind = np.array([index for index, _, _ in extra.names], np.int64)
+        more = clues[behind]
+        more["kind"] = layout.KIND_DNS
+        more["name_id"] = [number for _, number, _ in extra.names]
+        more["sequence"] = [response for _, _, response in extra.names]
+        answers = answers.copy()
+        answers["clue"] += np.searchsorted(behind, answers["clue"], side="left").astype(np.int32)
+        order = np.argsort(np.concatenate([np.arange(len(clues)), behind]), kind="stable")
+        clues = np.concatenate([clues, more])[order]
+    return clues, answers

@@ -1,0 +1,146 @@
+"""Which payloads are worth reading on: the start of TLS, HTTP and DNS streams, QUIC long headers, STUN, DNS datagrams."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from sensor.kernel.hello import FOUND, NONE, client_hello, http_host, is_http
+from sensor.kernel.layout import (
+    COLLECT_BYTES,
+    COLLECT_CLUES,
+    COLLECT_LIMIT,
+    EARLY_CLUES,
+    KIND_DNS,
+    KIND_HTTP,
+    KIND_QUIC,
+    KIND_SEGMENT,
+    KIND_STUN,
+    KIND_TLS,
+    PHASE_COLLECTING,
+    PHASE_DONE,
+    PHASE_UNDECIDED,
+    PORT_DNS,
+    QUIC_CLUES,
+    READ_HAND_OVER,
+    READ_PENDING,
+    STUN_CLUES,
+)
+from sensor.kernel.wire import u8, u16, u32
+
+STUN_MAGIC = 0x2112A442  # RFC 8489 5
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, notices):
+    """Judges a TCP payload at `relative` bytes into its stream. Returns the kind of clue it is, or 0.
+
+    Where the kind has a name in it, `found[0:2]` is its place; `found[2]` is READ_PENDING or READ_HAND_OVER.
+    """
+    phase = row["phase_0"] if side == 0 else row["phase_1"]
+    clues = np.int64(row["clues_0"] if side == 0 else row["clues_1"])
+    if phase == PHASE_DONE:
+        return 0
+    found[2] = READ_HAND_OVER
+    kind = 0
+    following = phase
+    if phase == PHASE_COLLECTING:
+        if relative >= COLLECT_BYTES or clues >= COLLECT_CLUES:
+            notices[COLLECT_LIMIT] += 1
+            following = PHASE_DONE
+        elif relative >= -COLLECT_BYTES:
+            kind = KIND_SEGMENT
+    elif relative == 0:
+        if dns:
+            kind = KIND_SEGMENT
+            following = PHASE_COLLECTING
+        else:
+            kind = first_payload(buf, start, end, found)
+            following = PHASE_COLLECTING if kind == KIND_SEGMENT else PHASE_DONE
+    elif known_base and 0 < relative < COLLECT_BYTES and clues < EARLY_CLUES:
+        kind = KIND_SEGMENT  # overtook the first one, which is still to come
+    elif not known_base or clues >= EARLY_CLUES:
+        following = PHASE_DONE
+    if kind:
+        clues += 1
+    if side == 0:
+        row["phase_0"] = following
+        row["clues_0"] = clues
+    else:
+        row["phase_1"] = following
+        row["clues_1"] = clues
+    return kind
+
+
+@njit(cache=True, nogil=True)
+def first_payload(buf, start, end, found):
+    """What the first bytes of a stream are: KIND_TLS or KIND_HTTP with a name, KIND_SEGMENT to put together, or 0."""
+    first = u8(buf, start)
+    if first == 22:
+        if end - start < 6:
+            return KIND_SEGMENT
+        if u8(buf, start + 1) != 3 or u8(buf, start + 5) != 1:
+            return 0
+        answer = client_hello(buf, start, end, found)
+        if answer == FOUND:
+            found[2] = READ_PENDING
+            return KIND_TLS
+        return 0 if answer == NONE else KIND_SEGMENT
+    if is_http(buf, start, end):
+        answer = http_host(buf, start, end, found)
+        if answer == FOUND:
+            found[2] = READ_PENDING
+            return KIND_HTTP
+        return 0 if answer == NONE else KIND_SEGMENT
+    # SSLv2-compatible hello: two length bytes with the top bit set, type 1, version 3.x (RFC 5246 E.2).
+    if first & 0x80 and end - start > 5 and u8(buf, start + 2) == 1 and u8(buf, start + 3) == 3:
+        return KIND_SEGMENT
+    return 0
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def datagram_clue(buf, start, end, missing, row, side, sport, dport, found):
+    """Judges a UDP payload. Returns the kind of clue it is, or 0."""
+    found[2] = READ_PENDING
+    length = end - start
+    if length < 8:
+        return 0
+    if sport == PORT_DNS or dport == PORT_DNS:
+        return KIND_DNS if length >= 12 else 0
+    first = u8(buf, start)
+    phase = row["phase_0"] if side == 0 else row["phase_1"]
+    if phase == PHASE_DONE:
+        return 0
+    clues = np.int64(row["clues_0"] if side == 0 else row["clues_1"])
+    kind = 0
+    limit = STUN_CLUES
+    if first < 4:
+        if length >= 20 and (length + missing - u16(buf, start + 2)) == 20 and u32(buf, start + 4) == STUN_MAGIC:
+            kind = KIND_STUN
+    elif first >= 0xC0 and length >= 64 and is_initial(first, u32(buf, start + 1)):
+        # The server's side says no name; where ports do not tell who that is, both are read.
+        if side == row["opener"] or (sport >= 1024 and dport >= 1024):
+            kind = KIND_QUIC
+            limit = QUIC_CLUES
+    if kind == 0:
+        return 0
+    if kind == KIND_QUIC:
+        found[2] = READ_HAND_OVER
+    clues += 1
+    following = PHASE_DONE if clues >= limit else PHASE_UNDECIDED
+    if side == 0:
+        row["clues_0"] = clues
+        row["phase_0"] = following
+    else:
+        row["clues_1"] = clues
+        row["phase_1"] = following
+    return kind
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def is_initial(first, version):
+    """A long header of type Initial: RFC 9000 17.2.2; RFC 9369 3.2 (version 2 numbers the types anew); drafts; Meta's."""
+    if version == 0x6B3343CF:
+        return (first & 0x30) == 0x10
+    known = version == 1 or 0xFF000016 <= version <= 0xFF000022 or 0xFACEB000 <= version <= 0xFACEB00F
+    return known and (first & 0x30) == 0

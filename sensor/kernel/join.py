@@ -1,0 +1,363 @@
+"""The joiner, in packet-time order: memory of DNS answers, what is known of MAC addresses, which flow is named by what.
+
+It sees clue rows only, never frames.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from sensor.kernel.layout import (
+    HIT_DNS_ANSWER,
+    HIT_DNS_QUERY,
+    HIT_FLOW,
+    HIT_HTTP,
+    HIT_QUIC,
+    HIT_RANGE,
+    HIT_STUN,
+    HIT_TLS,
+    KIND_DNS,
+    KIND_HTTP,
+    KIND_NEW_FLOW,
+    KIND_QUIC,
+    KIND_SEGMENT,
+    KIND_STUN,
+    NAMED_BY_DNS,
+    NAMED_ITSELF,
+    NAMED_MATCHED,
+    NS,
+)
+from sensor.kernel.table import mix
+
+# What DNS answered to whom. Sets of WAYS entries; the one that runs out first makes room.
+MEMORY = np.dtype(
+    [
+        ("client_high", "<i8"),  # an address, or MAC_MARK and the client's MAC
+        ("client_low", "<i8"),
+        ("server_high", "<i8"),
+        ("server_low", "<i8"),
+        ("name_id", "<i4"),  # 0: free
+        ("alias_id", "<i4"),
+        ("expires_ns", "<i8"),
+        ("time_ns", "<i8"),
+        ("number", "<i8"),
+        ("source", "<i4"),
+        ("pad", "<i4"),
+    ]
+)
+WAYS = 8
+MAC_MARK = np.int64(-0x5A5A5A5A5A5A5A5A)  # no IPv6 prefix in use looks like this
+
+# What is known of a MAC address.
+STATION = np.dtype([("mac", "<i8"), ("ipv4", "<i8", 3), ("count", "<i4"), ("router", "<i4")])
+
+# Slots of the joiner's `control` array (int64).
+J_MEMORY_EVICTED, J_STATIONS, J_STATIONS_FULL, J_ANSWERS, J_FLOWS_DNS, J_SIZE = range(6)
+
+# An address is used for longer than its TTL says: resolvers and browsers hold it for a minute at least, and connections
+# are opened late from what an app remembers.
+TTL_LEAST_NS = 60 * NS
+TTL_GRACE_NS = 300 * NS
+
+
+@njit(cache=True, nogil=True)
+def range_of(lows_high, lows_low, highs_high, highs_low, high, low):
+    """The index of the range that holds an address, -1 where none does. Ranges are sorted and do not overlap."""
+    bias = np.int64(-0x8000000000000000)
+    left, right = 0, lows_high.shape[0]
+    high ^= bias
+    low ^= bias
+    while left < right:
+        middle = (left + right) >> 1
+        at_high = lows_high[middle] ^ bias
+        if at_high < high or (at_high == high and (lows_low[middle] ^ bias) <= low):
+            left = middle + 1
+        else:
+            right = middle
+    if left == 0:
+        return np.int64(-1)
+    at_high = highs_high[left - 1] ^ bias
+    if high < at_high or (high == at_high and low <= (highs_low[left - 1] ^ bias)):
+        return np.int64(left - 1)
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def is_private(high, low):
+    """RFC 1918, 6598, 3927, 1122 loopback; RFC 4193 and link-local for IPv6."""
+    if high == 0 and (low >> 32) == 0xFFFF:
+        a = (low >> 24) & 0xFF
+        b = (low >> 16) & 0xFF
+        return (
+            a == 10
+            or (a == 172 and 16 <= b < 32)
+            or (a == 192 and b == 168)
+            or (a == 100 and 64 <= b < 128)
+            or (a == 169 and b == 254)
+            or a == 127
+        )
+    top = (high >> 56) & 0xFF
+    return top in (0xFC, 0xFD) or (top == 0xFE and ((high >> 48) & 0xC0) == 0x80)
+
+
+@njit(cache=True, nogil=True)
+def station_of(stations, mac, control, seed):
+    """The row of a MAC address; -1 where the table is full or there is no unicast MAC."""
+    if mac <= 0 or (mac >> 40) & 1:
+        return np.int64(-1)
+    mask = np.uint64(stations.shape[0] - 1)
+    place = mix(np.uint64(mac) ^ seed) & mask
+    for _ in range(stations.shape[0]):
+        known = stations[place]["mac"]
+        if known == mac:
+            return np.int64(place)
+        if known == 0:
+            if control[J_STATIONS] * 4 >= stations.shape[0] * 3:
+                control[J_STATIONS_FULL] += 1
+                return np.int64(-1)
+            control[J_STATIONS] += 1
+            stations[place]["mac"] = mac
+            return np.int64(place)
+        place = (place + np.uint64(1)) & mask
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def observe_station(stations, clue, control, seed):
+    """Learns from a packet's sender whether its MAC is a router's.
+
+    It is, if it carries an address from outside beside one from inside, packets that were routed (their hop limit is not
+    one that systems start with), or three IPv4 addresses or more.
+    """
+    place = station_of(stations, clue["src_mac"], control, seed)
+    if place < 0:
+        return
+    row = stations[place]
+    if row["router"]:
+        return
+    high, low = clue["src_high"], clue["src_low"]
+    ttl = clue["ttl"]
+    inside = is_private(high, low)
+    if not inside and is_private(clue["dst_high"], clue["dst_low"]):
+        row["router"] = 1
+        return
+    multicast = (clue["dst_mac"] >> 40) & 1
+    if not multicast and ttl not in (32, 64, 128, 255) and ttl > 1:
+        row["router"] = 1
+        return
+    if high == 0 and low & 0xFFFFFFFF and (low >> 16) & 0xFFFF != 0xA9FE:
+        for i in range(row["count"]):
+            if row["ipv4"][i] == low:
+                return
+        if row["count"] >= 2:
+            row["router"] = 1
+            return
+        row["ipv4"][row["count"]] = low
+        row["count"] += 1
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def set_of(memory, client_high, client_low, server_high, server_low, seed):
+    state = mix(np.uint64(client_low) ^ seed)
+    state = mix(state ^ np.uint64(client_high))
+    state = mix(state ^ np.uint64(server_low))
+    state = mix(state ^ np.uint64(server_high))
+    return np.int64(state & np.uint64(memory.shape[0] // WAYS - 1)) * WAYS
+
+
+@njit(cache=True, nogil=True)
+def remember(memory, client_high, client_low, answer, clue, control, seed):
+    """Notes that this client was told this address for this name."""
+    first = set_of(memory, client_high, client_low, answer["high"], answer["low"], seed)
+    ttl_ns = np.int64(answer["ttl_s"]) * NS
+    expires = clue["time_ns"] + max(ttl_ns, TTL_LEAST_NS) + TTL_GRACE_NS
+    oldest = first
+    for i in range(first, first + WAYS):
+        row = memory[i]
+        same = (
+            row["name_id"] == answer["name_id"]
+            and row["server_low"] == answer["low"]
+            and row["client_low"] == client_low
+            and row["server_high"] == answer["high"]
+            and row["client_high"] == client_high
+        )
+        if same or row["name_id"] == 0:
+            oldest = i
+            break
+        if row["expires_ns"] < memory[oldest]["expires_ns"]:
+            oldest = i
+    row = memory[oldest]
+    if row["name_id"] != 0 and row["expires_ns"] > clue["time_ns"] and row["name_id"] != answer["name_id"]:
+        control[J_MEMORY_EVICTED] += 1
+    row["client_high"] = client_high
+    row["client_low"] = client_low
+    row["server_high"] = answer["high"]
+    row["server_low"] = answer["low"]
+    row["name_id"] = answer["name_id"]
+    row["alias_id"] = answer["alias_id"]
+    row["expires_ns"] = expires
+    row["time_ns"] = clue["time_ns"]
+    row["number"] = clue["number"]
+    row["source"] = clue["source"]
+
+
+@njit(cache=True, nogil=True)
+def write_hit(hit, clue_index, kind, name_id, match, number, time_ns, source, side, router):
+    hit["clue"] = clue_index
+    hit["kind"] = kind
+    hit["name_id"] = name_id
+    hit["match"] = match
+    hit["number"] = number
+    hit["time_ns"] = time_ns
+    hit["source"] = source
+    hit["device_side"] = side
+    hit["router"] = router
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def answers_to(row, client_high, client_low, server_high, server_low, time_ns):
+    return (
+        row["name_id"] != 0
+        and row["server_low"] == server_low
+        and row["client_low"] == client_low
+        and row["server_high"] == server_high
+        and row["client_high"] == client_high
+        and row["expires_ns"] >= time_ns
+    )
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def telling_name(row, name_match):
+    """The name that was asked for, or the last alias on the way where only that one means something."""
+    if name_match[row["name_id"]] <= 0 and row["alias_id"] > 0 and name_match[row["alias_id"]] > 0:
+        return row["alias_id"]
+    return row["name_id"]
+
+
+@njit(cache=True, nogil=True)
+def recall(memory, client_high, client_low, clue, clue_index, server_high, server_low, name_match, everything,
+           hits, used, side, router, seed):  # fmt: skip
+    """Hits for each name that DNS told this client for this server, where a signature knows one of them.
+
+    Returns (hits used, whether there was any name, whether a signature knows one).
+    """
+    first = set_of(memory, client_high, client_low, server_high, server_low, seed)
+    known = False
+    matched = False
+    for i in range(first, first + WAYS):
+        row = memory[i]
+        if answers_to(row, client_high, client_low, server_high, server_low, clue["time_ns"]):
+            known = True
+            matched = matched or name_match[telling_name(row, name_match)] > 0
+    if not known or not (matched or everything):
+        return used, known, matched
+    for i in range(first, first + WAYS):
+        row = memory[i]
+        if answers_to(row, client_high, client_low, server_high, server_low, clue["time_ns"]):
+            name_id = telling_name(row, name_match)
+            write_hit(
+                hits[used], clue_index, HIT_DNS_ANSWER, name_id, max(name_match[name_id], 0), row["number"],
+                row["time_ns"], row["source"], side, router,
+            )  # fmt: skip
+            used += 1
+    return used, known, matched
+
+
+@njit(cache=True, nogil=True)
+def join(clues, begin, answers, answers_from, memory, stations, control, name_match, locals_, ranges,
+         everything, flows, hits, seed):  # fmt: skip
+    """Goes through the clues in order. Returns (clue reached, answers reached, hits written).
+
+    `locals_`, `ranges`: five int64 arrays each: halves of the lowest and the highest addresses, and each range's number. Stops early where hits might not all fit.
+    """
+    used = 0
+    answer = answers_from
+    for i in range(begin, clues.shape[0]):
+        if used + WAYS * 2 + 4 > hits.shape[0]:
+            return i, answer, used
+        clue = clues[i]
+        kind = clue["kind"]
+        if kind == KIND_SEGMENT and clue["name_id"] == 0:
+            continue
+        if kind in (KIND_NEW_FLOW, KIND_DNS):
+            observe_station(stations, clue, control, seed)
+        side = device_side(clue, locals_)
+        if side == 0:
+            device_high, device_low, mac = clue["src_high"], clue["src_low"], clue["src_mac"]
+            other_high, other_low = clue["dst_high"], clue["dst_low"]
+        else:
+            device_high, device_low, mac = clue["dst_high"], clue["dst_low"], clue["dst_mac"]
+            other_high, other_low = clue["src_high"], clue["src_low"]
+        station = station_of(stations, mac, control, seed)
+        router = 1 if station < 0 or stations[station]["router"] else 0
+        if kind == KIND_NEW_FLOW:
+            if everything:
+                write_hit(hits[used], i, HIT_FLOW, 0, 0, clue["number"], clue["time_ns"], clue["source"], side, router)  # fmt: skip
+                used += 1
+            before = used
+            used, known, matched = recall(
+                memory, device_high, device_low, clue, i, other_high, other_low, name_match, everything, hits, used,
+                side, router, seed,
+            )  # fmt: skip
+            if not known and not router:
+                # The question may have gone over the other IP version: the same station asked.
+                used, known, matched = recall(
+                    memory, MAC_MARK, mac, clue, i, other_high, other_low, name_match, everything, hits, used,
+                    side, router, seed,
+                )  # fmt: skip
+            if known:
+                flows[clue["slot"]]["named"] = flows[clue["slot"]]["named"] | NAMED_BY_DNS
+                control[J_FLOWS_DNS] += 1
+                if matched:
+                    flows[clue["slot"]]["named"] = flows[clue["slot"]]["named"] | NAMED_MATCHED
+            place = range_of(ranges[0], ranges[1], ranges[2], ranges[3], other_high, other_low)
+            if place >= 0 and used == before:
+                write_hit(hits[used], i, HIT_RANGE, 0, ranges[4][place], clue["number"], clue["time_ns"],
+                          clue["source"], side, router)  # fmt: skip
+                used += 1
+        elif kind == KIND_DNS:
+            while answer < answers.shape[0] and answers[answer]["clue"] < i:
+                answer += 1
+            while answer < answers.shape[0] and answers[answer]["clue"] == i:
+                row = answers[answer]
+                control[J_ANSWERS] += 1
+                remember(memory, clue["dst_high"], clue["dst_low"], row, clue, control, seed)
+                asker = station_of(stations, clue["dst_mac"], control, seed)
+                if asker >= 0 and not stations[asker]["router"]:
+                    remember(memory, MAC_MARK, clue["dst_mac"], row, clue, control, seed)
+                answer += 1
+            if clue["name_id"] > 0 and clue["sequence"] == 0:
+                match = name_match[clue["name_id"]]
+                if match > 0 or everything:
+                    write_hit(hits[used], i, HIT_DNS_QUERY, clue["name_id"], max(match, 0), clue["number"],
+                              clue["time_ns"], clue["source"], side, router)  # fmt: skip
+                    used += 1
+        elif clue["name_id"] > 0:
+            match = name_match[clue["name_id"]]
+            row = flows[clue["slot"]]
+            if kind != KIND_STUN:
+                row["named"] = row["named"] | NAMED_ITSELF
+            # A flow's own name also overrules what DNS let one expect, so it is told even where no signature knows it.
+            if match > 0 or everything or row["named"] & NAMED_MATCHED:
+                what = HIT_TLS
+                if kind == KIND_HTTP:
+                    what = HIT_HTTP
+                elif kind == KIND_QUIC:
+                    what = HIT_QUIC
+                elif kind == KIND_STUN:
+                    what = HIT_STUN
+                write_hit(hits[used], i, what, clue["name_id"], max(match, 0), clue["number"], clue["time_ns"],
+                          clue["source"], side, router)  # fmt: skip
+                used += 1
+    return clues.shape[0], answer, used
+
+
+@njit(cache=True, nogil=True)
+def device_side(clue, locals_):
+    """Which end of the flow is the device: the local one where just one is, else the one that opened the flow."""
+    src = range_of(locals_[0], locals_[1], locals_[2], locals_[3], clue["src_high"], clue["src_low"]) >= 0
+    dst = range_of(locals_[0], locals_[1], locals_[2], locals_[3], clue["dst_high"], clue["dst_low"]) >= 0
+    if src != dst:
+        return 0 if src else 1
+    return 0 if clue["opener"] == clue["side"] else 1

@@ -1,0 +1,231 @@
+"""Rows and constants of the compiled loop: flow rows, clue rows, and the names of every counter.
+
+Addresses are two int64 halves, big-endian, IPv4 as ::ffff:a.b.c.d. In a flow row side 0 is the endpoint that sorts first;
+`opener` says which side opened the flow.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# One row per live flow, three cache lines: what tells it and what nearly every packet touches lies in the first two.
+FLOW = np.dtype(
+    [
+        ("a_high", "<i8"),
+        ("a_low", "<i8"),
+        ("b_high", "<i8"),
+        ("b_low", "<i8"),
+        ("last_ns", "<i8"),
+        ("a_port", "<u2"),
+        ("b_port", "<u2"),
+        ("chain", "<i4"),  # next row of the same hash bucket, -1 at the end
+        ("state", "<u2"),  # STATE_* bits below
+        ("proto", "u1"),
+        ("opener", "u1"),
+        ("phase_0", "u1"),  # PHASE_*
+        ("phase_1", "u1"),
+        ("clues_0", "u1"),  # how many payloads were handed on
+        ("clues_1", "u1"),
+        ("named", "u1"),  # NAMED_* bits
+        ("ended", "u1"),  # 1: since the batch began, 2: before it
+        ("pad_1", "u1", 6),
+        # second cache line
+        ("bytes_0", "<i8"),  # bytes on the wire, from the link layer up
+        ("bytes_1", "<i8"),
+        ("packets_0", "<u4"),
+        ("packets_1", "<u4"),
+        ("base_0", "<u4"),  # TCP sequence number of the first payload byte, where STATE_BASE_0 says it is known
+        ("base_1", "<u4"),
+        ("flow_id", "<i8"),
+        ("wheel", "<i4"),  # next row due in the same second, -1 at the end
+        ("pad_2", "u1", 20),
+        # third cache line: written once
+        ("first_ns", "<i8"),
+        ("first_number", "<i8"),
+        ("mac_0", "<i8"),  # 48 bits, -1 where there is none
+        ("mac_1", "<i8"),
+        ("source", "<i4"),
+        ("bucket", "<u4"),
+        ("vlan", "<u2"),
+        ("ttl_0", "u1"),
+        ("ttl_1", "u1"),
+        ("pad_3", "u1", 20),
+    ],
+    align=False,
+)
+
+# What one packet said that somebody has to read on.
+CLUE = np.dtype(
+    [
+        ("kind", "u1"),
+        ("side", "u1"),  # which side of the flow row sent it
+        ("read", "u1"),  # READ_*: what became of it
+        ("proto", "u1"),
+        ("slot", "<i4"),
+        ("flow_id", "<i8"),
+        ("time_ns", "<i8"),
+        ("number", "<i8"),
+        ("source", "<i4"),
+        ("length", "<i4"),  # captured payload bytes
+        ("offset", "<i8"),  # of the payload in the batch's buffer
+        ("sequence", "<i8"),  # TCP: offset of the payload in its stream
+        ("name_offset", "<i8"),  # in the batch's buffer
+        ("name_length", "<i4"),
+        ("name_id", "<i4"),  # 0: none
+        ("src_high", "<i8"),
+        ("src_low", "<i8"),
+        ("dst_high", "<i8"),
+        ("dst_low", "<i8"),
+        ("src_port", "<u2"),
+        ("dst_port", "<u2"),
+        ("vlan", "<u2"),
+        ("opener", "u1"),  # side that opened the flow
+        ("ttl", "u1"),
+        ("src_mac", "<i8"),
+        ("dst_mac", "<i8"),
+    ],
+    align=False,
+)
+
+KIND_NEW_FLOW, KIND_TLS, KIND_HTTP, KIND_DNS, KIND_SEGMENT, KIND_QUIC, KIND_STUN = 1, 2, 3, 4, 5, 6, 7
+READ_PENDING, READ_DONE, READ_HAND_OVER = 0, 1, 2
+
+PHASE_UNDECIDED, PHASE_COLLECTING, PHASE_DONE = 0, 1, 2
+NAMED_ITSELF, NAMED_BY_DNS, NAMED_MATCHED = 1, 2, 4  # the last: a signature matched the name that DNS gave
+
+TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK = 1, 2, 4, 16
+STATE_FIN_0, STATE_FIN_1, STATE_RST, STATE_SYN, STATE_BOTH, STATE_BASE_0, STATE_BASE_1 = 1, 2, 4, 8, 16, 32, 64
+
+# Every frame ends in exactly one of these; `classified_*` are flows, the rest is ignored or dropped, with the reason.
+COUNTERS = (
+    "classified_tcp",
+    "classified_udp",
+    "classified_icmp",
+    "classified_other",
+    "ignored_link_type",
+    "ignored_not_ip",
+    "ignored_arp",
+    "ignored_llc",
+    "ignored_wifi_not_data",
+    "ignored_wifi_encrypted",
+    "ignored_later_fragment",
+    "dropped_truncated",
+    "dropped_malformed",
+    "dropped_table_full",
+)
+(
+    CLASSIFIED_TCP,
+    CLASSIFIED_UDP,
+    CLASSIFIED_ICMP,
+    CLASSIFIED_OTHER,
+    IGNORED_LINK_TYPE,
+    IGNORED_NOT_IP,
+    IGNORED_ARP,
+    IGNORED_LLC,
+    IGNORED_WIFI_NOT_DATA,
+    IGNORED_WIFI_ENCRYPTED,
+    IGNORED_LATER_FRAGMENT,
+    DROPPED_TRUNCATED,
+    DROPPED_MALFORMED,
+    DROPPED_TABLE_FULL,
+) = range(len(COUNTERS))
+
+# Things noticed beside the accounting of frames; a frame may count in several or in none.
+NOTICES = (
+    "first_fragments",
+    "vlan_tagged",
+    "vlan_stacked",
+    "snapped",  # captured shorter than on the wire
+    "flows_opened",
+    "flows_expired",
+    "flows_reopened",  # same five-tuple, new connection
+    "clock_jumps",
+    "collect_limit",  # a stream grew past what is put together for a name
+    "bytes_on_wire",
+    "ports_unread",  # the packet ends before its ports
+)
+(
+    FIRST_FRAGMENTS,
+    VLAN_TAGGED,
+    VLAN_STACKED,
+    SNAPPED,
+    FLOWS_OPENED,
+    FLOWS_EXPIRED,
+    FLOWS_REOPENED,
+    CLOCK_JUMPS,
+    COLLECT_LIMIT,
+    BYTES_ON_WIRE,
+    PORTS_UNREAD,
+) = range(len(NOTICES))
+
+# Header fields of one frame, as `headers.locate` leaves them in its int64 scratch array.
+# One address in a DNS answer.
+ANSWER = np.dtype(
+    [
+        ("clue", "<i4"),  # index of the clue it came with
+        ("name_id", "<i4"),  # the name that was asked for
+        ("alias_id", "<i4"),  # the last CNAME target on the way, 0 where there was none
+        ("ttl_s", "<i4"),
+        ("high", "<i8"),
+        ("low", "<i8"),
+    ]
+)
+
+# One thing seen that a signature (or the flow list) wants to know about.
+HIT = np.dtype(
+    [
+        ("clue", "<i4"),
+        ("kind", "<i4"),  # HIT_*
+        ("name_id", "<i4"),
+        ("match", "<i4"),  # what `name_match` says of the name, or the range; 0: nothing, only listed
+        ("number", "<i8"),  # frame that proves it: for DNS memory the answer's, not the flow's
+        ("time_ns", "<i8"),
+        ("source", "<i4"),
+        ("device_side", "<i4"),  # 0: the clue's source, 1: its destination
+        ("router", "<i4"),  # 1: the device's MAC is a router's, or not visible
+    ]
+)
+HIT_TLS, HIT_QUIC, HIT_HTTP, HIT_DNS_ANSWER, HIT_DNS_QUERY, HIT_RANGE, HIT_STUN, HIT_FLOW = range(1, 9)
+
+(
+    H_PROTO,
+    H_SRC_HIGH,
+    H_SRC_LOW,
+    H_DST_HIGH,
+    H_DST_LOW,
+    H_SRC_PORT,
+    H_DST_PORT,
+    H_PAYLOAD,
+    H_END,  # end of what was captured of the payload
+    H_MISSING,  # bytes of the payload that the capture cut off
+    H_TCP_FLAGS,
+    H_SEQUENCE,
+    H_VLAN,
+    H_TTL,
+    H_SRC_MAC,
+    H_DST_MAC,
+    H_FRAGMENT,
+    H_DEPTH,
+    H_SIZE,
+) = range(19)
+
+# Idle times after which a flow has ended, in packet time.
+NS = 1_000_000_000
+IDLE_TCP_NS = 900 * NS
+IDLE_TCP_HALF_NS = 30 * NS  # only one side ever spoke
+IDLE_TCP_CLOSED_NS = 10 * NS
+IDLE_UDP_NS = 180 * NS
+IDLE_UDP_HALF_NS = 60 * NS
+IDLE_OTHER_NS = 60 * NS
+
+WHEEL_SECONDS = 128
+RECHECK_NS = 60 * NS  # a row is looked at this often, so that a closed connection does not hold it for long
+CLOCK_BACK_NS = 3600 * NS  # packet time further back than this sets the clock anew
+
+PORT_DNS = 53
+
+COLLECT_BYTES = 65536  # how far into a stream a name is looked for
+COLLECT_CLUES = 96
+EARLY_CLUES = 16  # segments kept while the first one has not been seen
+QUIC_CLUES = 16
+STUN_CLUES = 4

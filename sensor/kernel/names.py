@@ -1,0 +1,242 @@
+"""Names found in the compiled loop: kept once each under a small number, 0 for none.
+
+`index`: open-addressing table of name numbers; `arena`: the names' bytes, lower-cased, one after the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from sensor.kernel.dialect import stun_dialect
+from sensor.kernel.layout import KIND_DNS, KIND_HTTP, KIND_STUN, KIND_TLS, READ_DONE, READ_HAND_OVER, READ_PENDING
+from sensor.kernel.table import mix
+from sensor.kernel.wire import i64, u8, u16, u32
+
+# Slots of the names' `control` array (int64).
+N_COUNT, N_ARENA, N_FULL, N_SIZE = range(4)
+
+DNS_A, DNS_CNAME, DNS_AAAA, DNS_SVCB, DNS_HTTPS, DNS_IN = 1, 5, 28, 64, 65, 1
+MAX_ANSWERS = 64  # records read of one message in the compiled loop; longer ones are handed over
+TTL_LIMIT_S = 86400 * 7  # RFC 8767 4 suggests capping at a week
+
+
+@njit(cache=True, nogil=True)
+def hash_name(buf, start, length, seed):
+    state = seed ^ np.uint64(length)
+    word = np.uint64(0)
+    for i in range(length):
+        c = u8(buf, start + i)
+        if 65 <= c <= 90:
+            c |= 32
+        word = (word << np.uint64(8)) | np.uint64(c)
+        if i & 7 == 7:
+            state = mix(state ^ word)
+            word = np.uint64(0)
+    return mix(state ^ word)
+
+
+@njit(cache=True, nogil=True)
+def intern(buf, start, length, index, starts, lengths, hashes, arena, control, seed):
+    """The number of the name at buf[start:start+length], upper case folded; 0 where the table is full."""
+    if length <= 0 or length > 255:
+        return np.int64(0)
+    hashed = hash_name(buf, start, length, seed)
+    mask = np.uint64(index.shape[0] - 1)
+    place = hashed & mask
+    while True:
+        number = np.int64(index[place])
+        if number == 0:
+            break
+        if hashes[number] == hashed and lengths[number] == length:
+            at = starts[number]
+            same = True
+            for i in range(length):
+                c = u8(buf, start + i)
+                if 65 <= c <= 90:
+                    c |= 32
+                if u8(arena, at + i) != c:
+                    same = False
+                    break
+            if same:
+                return number
+        place = (place + np.uint64(1)) & mask
+    if control[N_COUNT] + 1 >= starts.shape[0] or control[N_ARENA] + length > arena.shape[0]:
+        control[N_FULL] += 1
+        return np.int64(0)
+    control[N_COUNT] += 1
+    number = control[N_COUNT]
+    at = control[N_ARENA]
+    for i in range(length):
+        c = u8(buf, start + i)
+        if 65 <= c <= 90:
+            c |= 32
+        arena[at + i] = c
+    control[N_ARENA] = at + length
+    starts[number] = at
+    lengths[number] = length
+    hashes[number] = hashed
+    index[place] = number
+    return number
+
+
+@njit(cache=True, nogil=True)
+def dns_name(buf, start, at, end, text):
+    """Reads a name (RFC 1035 4.1.4) into `text`. Returns (bytes of text, where the record goes on), or -1 where odd.
+
+    Pointers must lead strictly backwards. Labels with anything but letters, digits, '-' and '_' are odd.
+    """
+    written = 0
+    after = np.int64(-1)
+    lowest = at
+    while True:
+        if at >= end:
+            return np.int64(-1), at
+        length = u8(buf, at)
+        if length >= 0xC0:
+            if at + 2 > end:
+                return np.int64(-1), at
+            if after < 0:
+                after = at + 2
+            at = start + (u16(buf, at) & 0x3FFF)
+            if at >= lowest or at < start + 12:
+                return np.int64(-1), at
+            lowest = at
+            continue
+        if length >= 0x40:
+            return np.int64(-1), at
+        at += 1
+        if length == 0:
+            return np.int64(written), at if after < 0 else after
+        if at + length > end or written + length + 1 > 254:
+            return np.int64(-1), at
+        if written > 0:
+            text[written] = 46
+            written += 1
+        for i in range(length):
+            c = u8(buf, at + i)
+            if not (97 <= (c | 32) <= 122 or 48 <= c <= 57 or c == 45 or c == 95):
+                return np.int64(-1), at
+            text[written] = c
+            written += 1
+        at += length
+
+
+@njit(cache=True, nogil=True)
+def skip_dns_name(buf, at, end):
+    """Where a record goes on after its owner name; -1 where it is odd."""
+    while at < end:
+        length = u8(buf, at)
+        if length >= 0xC0:
+            return at + 2 if at + 2 <= end else np.int64(-1)
+        if length >= 0x40:
+            return np.int64(-1)
+        at += 1 + length
+        if length == 0:
+            return at
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def read_dns(buf, clue, place, answers, used, text, index, starts, lengths, hashes, arena, control, seed):
+    """Reads a plain DNS message: one question, records of the answer section. Returns answers used, or -1 where odd.
+
+    The clue gets the question's name; `sequence` 1 says it is a response. Odd messages change nothing and are handed over.
+    """
+    start = clue["offset"]
+    end = start + clue["length"]
+    if end - start < 12:
+        return np.int64(-1)
+    flags = u16(buf, start + 2)
+    count = u16(buf, start + 6)
+    response = flags & 0x8000
+    if flags & 0x7800 or u16(buf, start + 4) != 1 or count > MAX_ANSWERS or (not response and count):
+        return np.int64(-1)
+    length, at = dns_name(buf, start, start + 12, end, text)
+    if length <= 0 or at + 4 > end or u16(buf, at + 2) != DNS_IN:
+        return np.int64(-1)
+    at += 4
+    if response and used + count > answers.shape[0]:
+        return np.int64(-1)
+    name_id = intern(text, 0, length, index, starts, lengths, hashes, arena, control, seed)
+    alias_id = np.int64(0)
+    first = used
+    if response and not flags & 0x000F:
+        for _ in range(count):
+            at = skip_dns_name(buf, at, end)
+            if at < 0 or at + 10 > end:
+                return np.int64(-1)
+            kind, klass, size = u16(buf, at), u16(buf, at + 2), u16(buf, at + 8)
+            ttl = u32(buf, at + 4)
+            at += 10
+            if at + size > end:
+                return np.int64(-1)
+            if klass == DNS_IN and kind == DNS_CNAME:
+                length, _after = dns_name(buf, start, at, end, text)
+                if length <= 0:
+                    return np.int64(-1)
+                alias_id = intern(text, 0, length, index, starts, lengths, hashes, arena, control, seed)
+            elif kind in (DNS_SVCB, DNS_HTTPS):
+                return np.int64(-1)  # their address hints are the decoder's
+            elif klass == DNS_IN and ((kind == DNS_A and size == 4) or (kind == DNS_AAAA and size == 16)):
+                row = answers[used]
+                row["clue"] = place
+                row["name_id"] = name_id
+                row["alias_id"] = alias_id
+                row["ttl_s"] = min(ttl, TTL_LIMIT_S)
+                if kind == DNS_A:
+                    row["high"] = 0
+                    row["low"] = (np.int64(0xFFFF) << 32) | u32(buf, at)
+                else:
+                    row["high"] = i64(buf, at)
+                    row["low"] = i64(buf, at + 8)
+                used += 1
+            at += size
+    elif first != used:
+        return np.int64(-1)
+    clue["name_id"] = name_id
+    clue["sequence"] = 1 if response else 0
+    return used
+
+
+@njit(cache=True, nogil=True)
+def read_names(buf, clues, answers, wanted, prefixes, index, starts, lengths, hashes, arena, control, seed):
+    """Numbers the names of all clues that have one in plain sight; marks the others for the decoders.
+
+    A STUN message gets the number of its dialect; only the first of each dialect is handed over. `wanted` and
+    `prefixes` are those of `dialect.stun_dialect`.
+
+    Returns (answers written, clues that are to be handed over).
+    """
+    text = np.zeros(256, np.uint8)
+    used = np.int64(0)
+    odd = 0
+    for i in range(clues.shape[0]):
+        clue = clues[i]
+        kind = clue["kind"]
+        if clue["read"] == READ_PENDING:
+            if kind in (KIND_TLS, KIND_HTTP):
+                clue["name_id"] = intern(
+                    buf, clue["name_offset"], np.int64(clue["name_length"]),
+                    index, starts, lengths, hashes, arena, control, seed,
+                )  # fmt: skip
+                clue["read"] = READ_DONE
+            elif kind == KIND_DNS:
+                after = read_dns(
+                    buf, clue, i, answers, used, text, index, starts, lengths, hashes, arena, control, seed
+                )
+                if after < 0:
+                    clue["read"] = READ_HAND_OVER
+                else:
+                    used = after
+                    clue["read"] = READ_DONE
+            elif kind == KIND_STUN:
+                known = control[N_COUNT]
+                length = stun_dialect(buf, clue["offset"], clue["offset"] + clue["length"], wanted, prefixes, text)
+                if length > 0:
+                    clue["name_id"] = intern(text, 0, length, index, starts, lengths, hashes, arena, control, seed)
+                fresh = length < 0 or control[N_COUNT] > known
+                clue["read"] = READ_HAND_OVER if fresh else READ_DONE
+        if clue["read"] == READ_HAND_OVER:
+            odd += 1
+    return used, odd

@@ -1,0 +1,217 @@
+"""The compiled loop's memory, and the calls into it. One `Scanner` reads frames; one `Joiner` reads clues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sensor.kernel import layout
+from sensor.kernel.dialect import PREFIX_BYTES
+from sensor.kernel.join import J_SIZE, MEMORY, STATION, WAYS, join
+from sensor.kernel.names import N_COUNT, N_SIZE, intern, read_names
+from sensor.kernel.scan import end_all, scan
+from sensor.kernel.table import C_ENDED, C_LIVE, C_SIZE, C_TOUCHED, release
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CLUES_PER_CALL = 1 << 16
+HITS_PER_CALL = 1 << 15
+CACHE_LINE_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """Address ranges, sorted, not overlapping; `number` is what a hit inside one reports."""
+
+    low_high: NDArray[np.int64]
+    low_low: NDArray[np.int64]
+    high_high: NDArray[np.int64]
+    high_low: NDArray[np.int64]
+    number: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, ranges: list[tuple[bytes, bytes, int]]) -> Ranges:
+        """From (lowest address, highest address, number), 16 bytes each, sorted and not overlapping."""
+        halves = np.zeros((4, len(ranges)), np.int64)
+        for i, (low, high, _) in enumerate(ranges):
+            halves[:, i] = [int.from_bytes(part, "big", signed=True) for part in (low[:8], low[8:], high[:8], high[8:])]
+        numbers = np.array([number for _, _, number in ranges], np.int64)
+        return cls(halves[0], halves[1], halves[2], halves[3], numbers)
+
+    def columns(self) -> tuple[NDArray[np.int64], ...]:
+        return (self.low_high, self.low_low, self.high_high, self.high_low, self.number)
+
+
+def aligned(rows: int, dtype: np.dtype[np.void]) -> NDArray[np.void]:
+    """Zeroed rows that begin at a cache line; memory is taken as it is touched."""
+    raw = np.zeros(rows * dtype.itemsize + CACHE_LINE_BYTES, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE_BYTES
+    return raw[start : start + rows * dtype.itemsize].view(dtype)
+
+
+class Scanner:
+    """Flow table and counters of one stream of frames."""
+
+    def __init__(self, rows: int, seed: int) -> None:
+        """`rows`: capacity of the flow table, a power of two. `seed`: any 64-bit number."""
+        self.flows = aligned(rows, layout.FLOW)
+        self.heads = np.full(rows, -1, np.int32)
+        self.wheel = np.full(layout.WHEEL_SECONDS, -1, np.int32)
+        self.free = np.zeros(rows, np.int32)
+        self.ended = np.zeros(rows, np.int32)
+        self.control = np.zeros(C_SIZE, np.int64)
+        self.counters = np.zeros(len(layout.COUNTERS), np.int64)
+        self.notices = np.zeros(len(layout.NOTICES), np.int64)
+        self.clues = np.zeros(CLUES_PER_CALL, layout.CLUE)
+        self.seed = np.uint64(seed)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets every flow, not the counters: the next frame begins a network of its own."""
+        touched = int(self.control[C_TOUCHED])
+        # Only buckets that rows in use hang from need clearing; a full sweep of the table would cost each small file dear.
+        self.heads[self.flows["bucket"][:touched]] = -1
+        self.wheel[:] = -1
+        self.control[:] = 0
+
+    def begin(self) -> None:
+        """Before the frames of a batch: rows that were reported as ended may be used again."""
+        release(self.flows, self.ended, self.control)
+
+    def scan(self, buffer: NDArray[np.uint8], frames: NDArray[np.void], start: int) -> tuple[int, NDArray[np.void]]:
+        """Reads frames from `start` on; returns where it stopped and the clues (valid until the next call)."""
+        reached, written = scan(
+            buffer, frames, start, self.flows, self.heads, self.wheel, self.free, self.ended, self.control,
+            self.counters, self.notices, self.clues, self.seed,
+        )  # fmt: skip
+        return int(reached), self.clues[:written]
+
+    def end_all(self) -> None:
+        """Ends the flows that are left."""
+        end_all(self.flows, self.heads, self.ended, self.control)
+
+    def ended_rows(self) -> NDArray[np.void]:
+        """Copies of the rows of flows that ended since `begin`."""
+        rows: NDArray[np.void] = self.flows[self.ended[: int(self.control[C_ENDED])]]
+        return rows
+
+    @property
+    def live(self) -> int:
+        return int(self.control[C_LIVE])
+
+
+class Names:
+    """Every name seen, once, with what the signatures say of it."""
+
+    def __init__(self, capacity: int, seed: int) -> None:
+        self.index = np.zeros(capacity * 2, np.int32)
+        self.starts = np.zeros(capacity, np.int64)
+        self.lengths = np.zeros(capacity, np.int64)
+        self.hashes = np.zeros(capacity, np.uint64)
+        self.arena = np.zeros(capacity * 32, np.uint8)
+        self.control = np.zeros(N_SIZE, np.int64)
+        self.match = np.zeros(capacity, np.int32)
+        self.seed = np.uint64(seed)
+        self.shown: dict[int, str] = {}  # what to show for numbers of STUN dialects
+        self._text = np.zeros(256, np.uint8)
+
+    def __len__(self) -> int:
+        return int(self.control[N_COUNT])
+
+    def tables(self) -> Any:
+        """What the compiled functions take of this."""
+        return (self.index, self.starts, self.lengths, self.hashes, self.arena, self.control)
+
+    def intern(self, name: str) -> int:
+        """The number of a name; 0 where it is empty, too long, or the table is full."""
+        data = name.encode("ascii", "replace")
+        if not 0 < len(data) <= 255:
+            return 0
+        self._text[: len(data)] = np.frombuffer(data, np.uint8)
+        return int(intern(self._text, 0, len(data), *self.tables(), self.seed))  # type: ignore[call-arg]  # numba's stub cannot count *
+
+    def text(self, number: int) -> str:
+        """The name behind a number, or what `shown` has in its place."""
+        if number in self.shown:
+            return self.shown[number]
+        start = int(self.starts[number])
+        return self.arena[start : start + int(self.lengths[number])].tobytes().decode("ascii")
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to forget: less than a tenth is left."""
+        return len(self) > self.starts.shape[0] * 9 // 10 or int(self.control[1]) > self.arena.shape[0] * 9 // 10
+
+    def reset(self) -> None:
+        count = len(self)
+        if count * 4 > self.index.shape[0]:
+            self.index[:] = 0
+        else:
+            # Open addressing: clear each name's own run of places.
+            mask = np.uint64(self.index.shape[0] - 1)
+            places = self.hashes[1 : count + 1] & mask
+            while places.size:
+                places = places[self.index[places] != 0]
+                self.index[places] = 0
+                places = np.unique((places + np.uint64(1)) & mask)
+                places = places[self.index[places] != 0]
+        self.match[: count + 1] = 0
+        self.control[:] = 0
+        self.shown.clear()
+
+
+class Joiner:
+    """The memory of DNS answers and of stations; turns clues into hits, in order."""
+
+    def __init__(self, memory_rows: int, names: Names, seed: int) -> None:
+        """`memory_rows`: capacity of the DNS memory, a power of two, at least 8."""
+        self.names = names
+        self.memory = np.zeros(max(memory_rows, WAYS), MEMORY)
+        self.stations = np.zeros(1 << 15, STATION)
+        self.control = np.zeros(J_SIZE, np.int64)
+        self.hits = np.zeros(HITS_PER_CALL, layout.HIT)
+        self.answers = np.zeros(CLUES_PER_CALL * 2, layout.ANSWER)
+        self.seed = np.uint64(seed)
+        self.locals = Ranges.of([])
+        self.ranges = Ranges.of([])
+        self.stun_wanted = np.zeros((0, 2), np.int64)
+        self.stun_usernames = np.zeros((0, PREFIX_BYTES), np.uint8)
+        self.everything = False
+        self._used = False
+
+    def read_names(self, buffer: NDArray[np.uint8], clues: NDArray[np.void]) -> tuple[NDArray[np.void], int]:
+        """Numbers the names in plain sight. Returns the answers and how many clues are left for the decoders."""
+        used, odd = read_names(  # type: ignore[call-arg]  # numba's stub cannot count *
+            buffer,
+            clues,
+            self.answers,
+            self.stun_wanted,
+            self.stun_usernames,
+            *self.names.tables(),
+            self.names.seed,
+        )
+        return self.answers[:used], int(odd)
+
+    def join(
+        self, clues: NDArray[np.void], begin: int, answers: NDArray[np.void], answers_from: int, flows: NDArray[np.void]
+    ) -> tuple[int, int, NDArray[np.void]]:
+        """Hits of the clues from `begin` on; returns where it stopped in clues and answers, and the hits."""
+        self._used = True
+        reached, answer, used = join(
+            clues, begin, answers, answers_from, self.memory, self.stations, self.control, self.names.match,
+            self.locals.columns(), self.ranges.columns(), self.everything, flows, self.hits, self.seed,
+        )  # fmt: skip
+        return int(reached), int(answer), self.hits[:used]
+
+    def reset(self) -> None:
+        """Forgets answers and stations."""
+        if self._used:
+            if self.control[1]:
+                self.stations[:] = 0
+            if self.control[3]:
+                self.memory[:] = 0
+        self.control[:] = 0
+        self._used = False

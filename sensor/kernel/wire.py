@@ -1,0 +1,57 @@
+"""Big-endian reads for the compiled loop. The caller has checked the bounds.
+
+Offsets are made unsigned before they index, for a signed index costs a test for negative values at every byte; every byte is
+widened before it is shifted, for what `u8 << 8` is differs between compiled and interpreted code.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+ONE, TWO, THREE = np.uintp(1), np.uintp(2), np.uintp(3)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def u8(buf, at):
+    return np.int64(buf[np.uintp(at)])
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def u16(buf, at):
+    i = np.uintp(at)
+    return (np.int64(buf[i]) << 8) | np.int64(buf[i + ONE])
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def u24(buf, at):
+    i = np.uintp(at)
+    return (np.int64(buf[i]) << 16) | (np.int64(buf[i + ONE]) << 8) | np.int64(buf[i + TWO])
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def u32(buf, at):
+    i = np.uintp(at)
+    return (
+        (np.int64(buf[i]) << 24)
+        | (np.int64(buf[i + ONE]) << 16)
+        | (np.int64(buf[i + TWO]) << 8)
+        | np.int64(buf[i + THREE])
+    )
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def u48(buf, at):
+    return (u16(buf, at) << 32) | u32(buf, at + 2)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def i64(buf, at):
+    """Eight bytes as a signed 64-bit value: address halves are compared and hashed, never counted with."""
+    return (u32(buf, at) << 32) | u32(buf, at + 4)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def little16(buf, at):
+    i = np.uintp(at)
+    return np.int64(buf[i]) | (np.int64(buf[i + ONE]) << 8)

@@ -1,0 +1,290 @@
+"""The line from frames to episodes, and nothing else."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sensor.classify.episodes import EpisodeBook, Flow
+from sensor.following import Follower, file_names, row_key
+from sensor.handover import HandOver
+from sensor.kernel import layout
+from sensor.kernel.dialect import PREFIX_BYTES
+from sensor.kernel.state import Joiner, Names, Ranges, Scanner
+from sensor.networks import packed
+from sensor.policy import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from sensor.classify.signatures import SignatureSet
+    from sensor.decode.stun import StunMessage
+    from sensor.model import Batch, Episode, FlowKey, FrameSource, RuleMatch, Verdict
+    from sensor.networks import Networks
+    from sensor.policy import Policy
+    from sensor.settings import Settings
+
+NAME_ROWS = 1 << 20
+CLOSE_EVERY_NS = 60 * layout.NS
+# Where devices are while no network is configured: RFC 1918, 6598, 3927, 1122, 4193, 4291.
+PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+           "fc00::/7", "fe80::/10")  # fmt: skip
+
+
+@dataclass(slots=True)
+class FlowRow:
+    """One flow that ended: its row in the flow table, the names it showed (kind, name, frame), and what was made of it."""
+
+    row: Any
+    key: FlowKey
+    file: str
+    names: list[tuple[str, str, int]]
+    flow: Flow | None
+
+
+@dataclass(slots=True)
+class Totals:
+    """What passed, by class and reason: `frames` is the exact sum of `counters`."""
+
+    frames: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
+    notices: dict[str, int] = field(default_factory=dict)
+    decoders: dict[str, int] = field(default_factory=dict)
+    flows: int = 0
+    flows_named: int = 0
+    flows_named_by_dns: int = 0
+    excluded_flows: dict[str, int] = field(default_factory=dict)
+    unmonitored_flows: int = 0
+
+
+class Pipeline:
+    """Reads one source. `on_episode` takes each closed episode, `on_flow` (if given) every flow that ended."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        signatures: SignatureSet,
+        policy: Policy,
+        networks: Networks,
+        *,
+        on_episode: Callable[[Episode], None],
+        on_flow: Callable[[FlowRow], None] | None = None,
+        separate: bool = False,
+    ) -> None:
+        seed = settings.sensor.hash_seed
+        seeds = [secrets.randbits(63) if seed is None else (seed + i) % (1 << 63) for i in range(3)]
+        self._signatures = signatures
+        self._policy = policy
+        self._separate = separate
+        self._on_flow = on_flow
+        self._contexts = frozenset(app.id for app in signatures.apps.values() if app.context)
+        self._scanner = Scanner(settings.sensor.flow_table_rows, seeds[0])
+        self._names = Names(NAME_ROWS, seeds[1])
+        self._joiner = Joiner(settings.sensor.dns_memory_rows, self._names, seeds[2])
+        self._handover = HandOver(self._names, self._match_stun)
+
+        def book(times_of: Callable[[Flow], tuple[int, int]]) -> EpisodeBook:
+            return EpisodeBook(
+                judge=self._judge,
+                idle_ns=settings.sensor.idle.idle_ns,
+                times_of=times_of,
+                emit=on_episode,
+                signatures_hash=signatures.hash,
+                versions={app.id: str(app.version) for app in signatures.apps.values()},
+            )
+
+        routers = frozenset(int(mac.replace(":", ""), 16) for mac in settings.devices.routers)
+        self._follower = Follower(book, self._scanner, self._names, networks, routers, signatures.match_address)
+        if on_flow is not None:
+            self._follower.listed = {}
+        self._match_numbers: dict[tuple[RuleMatch, ...], int] = {(): 0}
+        self._tell_joiner(settings, networks)
+        self._classified = 0
+        self._source_index = 0
+        self._closed_ns = 0
+        self.totals = Totals()
+
+    def _tell_joiner(self, settings: Settings, networks: Networks) -> None:
+        """What the compiled joiner has to know of networks and signatures."""
+        joiner, signatures = self._joiner, self._signatures
+        joiner.everything = self._on_flow is not None
+        joiner.locals = Ranges.of(_locals(settings, networks))
+        joiner.ranges = Ranges.of(
+            _disjoint([(low, high, match) for low, high, _, _, _, match in signatures.ranges()], self._match_number)
+        )
+        asked = [rule.stun for rule in signatures.rules.values() if rule.stun]
+        compared: dict[int, int] = {}
+        for stun in asked:
+            for number in stun.attributes:
+                compared[number] = max(compared.get(number, 0), len(stun.value))
+        joiner.stun_wanted = np.array(sorted(compared.items()), np.int64).reshape(-1, 2)
+        names = sorted({stun.username.encode()[:PREFIX_BYTES] for stun in asked if stun.username})
+        long_enough = [name for name in names if len(name) == PREFIX_BYTES]
+        if long_enough:
+            joiner.stun_usernames = np.frombuffer(b"".join(long_enough), np.uint8).reshape(-1, PREFIX_BYTES)
+
+    def run(self, source: FrameSource) -> Totals:
+        """Reads the source to its end. Raises what the source raises."""
+        for batch in source.batches():
+            self._follower.files = file_names([info.path for info in source.sources])
+            if len(batch.frames):
+                self._batch(batch)
+        self._finish()
+        totals, counts = self.totals, self._follower.counts
+        totals.decoders = dict(self._handover.counts)
+        totals.counters = dict(zip(layout.COUNTERS, self._scanner.counters.tolist(), strict=True))
+        totals.notices = dict(zip(layout.NOTICES, self._scanner.notices.tolist(), strict=True))
+        totals.excluded_flows, totals.unmonitored_flows = counts.excluded, counts.unmonitored
+        return totals
+
+    def _batch(self, batch: Batch) -> None:
+        index = int(batch.frames[0]["source"])
+        if self._separate and index != self._source_index:
+            self._finish()
+            self._reset()
+        self._source_index = index
+        if self._names.full:
+            self._forget_names()
+        self._scanner.begin()
+        reached = 0
+        while reached < len(batch.frames):
+            reached, clues = self._scanner.scan(batch.buffer, batch.frames, reached)
+            self._read(batch.buffer, clues)
+        self._end_flows()
+        self.totals.frames += len(batch.frames)
+        now_ns = int(batch.frames[-1]["time_ns"])
+        if abs(now_ns - self._closed_ns) >= CLOSE_EVERY_NS:
+            self._closed_ns = now_ns
+            self._follower.book.close_idle(now_ns)
+
+    def _read(self, buffer: NDArray[np.uint8], clues: NDArray[np.void]) -> None:
+        """Clues to names, names to hits, hits to evidence."""
+        answers, odd = self._joiner.read_names(buffer, clues)
+        if odd:
+            clues, answers = self._handover.read(buffer, clues, answers, self._scanner.flows)
+        self._classify_names()
+        begin, answer = 0, 0
+        while begin < len(clues):
+            begin, answer, hits = self._joiner.join(clues, begin, answers, answer, self._scanner.flows)
+            if len(hits):
+                self._follower.take(clues, hits)
+
+    def _classify_names(self) -> None:
+        """Asks the signatures about names not seen before."""
+        for number in range(self._classified + 1, len(self._names) + 1):
+            matches = self._signatures.match_name(self._names.text(number))
+            if matches:
+                self._names.match[number] = self._match_number(matches)
+        self._classified = len(self._names)
+        for number, matches in self._handover.matched.items():
+            self._names.match[number] = self._match_number(matches)
+        self._handover.matched.clear()
+
+    def _match_number(self, matches: tuple[RuleMatch, ...]) -> int:
+        number = self._match_numbers.get(matches)
+        if number is None:
+            number = self._match_numbers[matches] = len(self._follower.matches)
+            self._follower.matches.append(matches)
+        return number
+
+    def _match_stun(self, message: StunMessage) -> tuple[str, tuple[RuleMatch, ...]]:
+        """What the signatures know in a STUN message, and how to name it."""
+        matches = self._signatures.match_stun(
+            message.realm, message.software, message.username, message.method, message.attributes
+        )
+        parts = (("realm", message.realm), ("software", message.software), ("username", message.username))
+        said = [f"{what} {text}" for what, text in parts if text]
+        return said[0] if said else f"method {message.method}", matches
+
+    def _end_flows(self) -> None:
+        """Takes leave of the flows that ended."""
+        rows = self._scanner.ended_rows()
+        if not len(rows):
+            return
+        named = rows["named"]
+        self.totals.flows += len(rows)
+        self.totals.flows_named += int(np.count_nonzero(named & layout.NAMED_ITSELF))
+        by_dns = (named & (layout.NAMED_ITSELF | layout.NAMED_BY_DNS)) == layout.NAMED_BY_DNS
+        self.totals.flows_named_by_dns += int(np.count_nonzero(by_dns))
+        self._handover.forget(rows["flow_id"])
+        if self._on_flow is not None:
+            for row in rows[np.argsort(rows["flow_id"], kind="stable")]:
+                flow_id, file = int(row["flow_id"]), self._follower.files[int(row["source"])]
+                names = (self._follower.listed or {}).pop(flow_id, [])
+                self._on_flow(FlowRow(row, row_key(row), file, names, self._follower.flows.get(flow_id)))
+        self._follower.end(rows)
+
+    def _finish(self) -> None:
+        """The source, or one network of it, has ended."""
+        self._scanner.begin()
+        self._scanner.end_all()
+        self._end_flows()
+        self._follower.book.finish()
+
+    def _reset(self) -> None:
+        """Forgets everything that one network could tell of another; not the names, which are the same everywhere."""
+        self._scanner.reset()
+        self._joiner.reset()
+        self._handover.reset()
+        self._follower.reset()
+
+    def _forget_names(self) -> None:
+        """The table of names is nearly full: begins it anew, and with it the memory of answers that point into it."""
+        self._names.reset()
+        self._joiner.reset()
+        self._classified = 0
+        self._handover.counts["names_forgotten"] += 1
+
+    def _judge(self, episode: Episode) -> Verdict:
+        return self._policy.judge(
+            Facts(
+                app=episode.app,
+                candidates=episode.candidates,
+                contexts=self._contexts,
+                device=episode.device,
+                network=episode.network,
+                start_ns=episode.start_ns,
+                end_ns=episode.end_ns,
+                activity=episode.activity,
+                strength=episode.strength,
+                names=episode.names,
+            )
+        )
+
+
+def _locals(settings: Settings, networks: Networks) -> list[tuple[bytes, bytes, int]]:
+    """Where devices are: in the clinic's networks, else in the private ranges."""
+    if settings.networks:
+        return [(each.low, each.high, 0) for each in networks.ranges()]
+    nets = [ip_network(cidr) for cidr in PRIVATE]
+    return sorted((packed(str(net.network_address)), packed(str(net.broadcast_address)), 0) for net in nets)
+
+
+def _disjoint(
+    ranges: Iterable[tuple[bytes, bytes, RuleMatch]], number: Callable[[tuple[RuleMatch, ...]], int]
+) -> list[tuple[bytes, bytes, int]]:
+    """Overlapping ranges -> disjoint ones, each with the number of all matches that hold in it."""
+    edges: list[tuple[int, int, RuleMatch]] = []
+    for low, high, match in ranges:
+        edges.append((int.from_bytes(low, "big"), 1, match))
+        edges.append((int.from_bytes(high, "big") + 1, 0, match))
+    edges.sort(key=lambda edge: edge[:2])
+    found: list[tuple[bytes, bytes, int]] = []
+    active: list[RuleMatch] = []
+    start = 0
+    for at, opens, match in edges:
+        if active and at > start:
+            matches = tuple(dict.fromkeys(active))
+            found.append((start.to_bytes(16, "big"), (at - 1).to_bytes(16, "big"), number(matches)))
+        start = at
+        if opens:
+            active.append(match)
+        else:
+            active.remove(match)
+    return found

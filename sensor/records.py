@@ -1,0 +1,96 @@
+"""Episodes and flows as JSON: one object a line, keys stable, times RFC 3339 UTC."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sensor.classify.episodes import claim
+from sensor.wireshark import evidence_filter
+from sensor.wording import NS, rfc3339
+
+if TYPE_CHECKING:
+    from sensor.model import Episode, Evidence, FlowKey
+    from sensor.pipeline import FlowRow
+
+
+def line(record: dict[str, Any]) -> str:
+    """One line of JSON with its newline."""
+    return json.dumps(record, ensure_ascii=True, separators=(",", ":")) + "\n"
+
+
+def _key(key: FlowKey) -> dict[str, Any]:
+    return {"proto": key.proto, "src": key.src, "sport": key.sport, "dst": key.dst, "dport": key.dport}
+
+
+def flow_record(listed: FlowRow) -> dict[str, Any]:
+    """A line of `--flows`: what was counted, which names were seen, what the flow is taken for."""
+    row = listed.row
+    found = claim(listed.flow) if listed.flow is not None else None
+    return {
+        "file": listed.file,
+        "flow": _key(listed.key),
+        "first_frame": int(row["first_number"]),
+        "first_seen": rfc3339(int(row["first_ns"])),
+        "last_seen": rfc3339(int(row["last_ns"])),
+        "packets": int(row["packets_0"]) + int(row["packets_1"]),
+        "bytes": int(row["bytes_0"]) + int(row["bytes_1"]),
+        "names": [{"name": name, "source": kind, "frame": frame} for kind, name, frame in dict.fromkeys(listed.names)],
+        "app": found.app if found else None,
+        "candidates": list(found.apps) if found else [],
+        "strength": found.strength.label if found else None,
+        "activity": found.activity.label if found else None,
+    }
+
+
+def evidence_record(evidence: Evidence) -> dict[str, Any]:
+    """One piece of evidence, with the Wireshark filter that shows it."""
+    return {
+        "kind": evidence.kind,
+        "value": evidence.value,
+        "file": evidence.file,
+        "frame": evidence.frame,
+        "time": rfc3339(evidence.time_ns),
+        "flow": _key(evidence.flow),
+        "app": evidence.match.app,
+        "rule": evidence.match.rule,
+        "strength": evidence.match.strength.label,
+        "packet_id": evidence.packet_id,
+        "wireshark": evidence_filter(evidence),
+    }
+
+
+def episode_record(episode: Episode) -> dict[str, Any]:
+    """A line of `--episodes` and of `--json`."""
+    verdict = episode.verdict
+    return {
+        "id": episode.id,
+        "file": episode.evidence[0].file if episode.evidence else None,
+        "app": episode.app,
+        "candidates": list(episode.candidates),
+        "device": episode.device.address,
+        "device_id": episode.device.id,
+        "device_notes": list(episode.device.notes),
+        "network": episode.network,
+        "activity": episode.activity.label,
+        "start": rfc3339(episode.start_ns),
+        "end": rfc3339(episode.end_ns),
+        "duration_s": round((episode.end_ns - episode.start_ns) / NS, 3),
+        "bytes": episode.bytes_up + episode.bytes_down,
+        "bytes_up": episode.bytes_up,
+        "bytes_down": episode.bytes_down,
+        "packets": episode.packets,
+        "flows": episode.flows,
+        "verdict": verdict.outcome.value,
+        "severity": verdict.severity.label,
+        "policy_rule": verdict.rule,
+        "reason": verdict.reason,
+        "strength": episode.strength.label,
+        "services": list(episode.services),
+        "names": list(episode.names),
+        "policy_hash": verdict.policy_hash,
+        "signatures_hash": episode.signatures_hash,
+        "signature_version": episode.signature_version,
+        "evidence": [evidence_record(one) for one in episode.evidence],
+        "evidence_total": episode.evidence_total,
+    }

@@ -1,0 +1,81 @@
+"""The store's face: append, remember, list, show, count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from sensor.store import reading, writing
+from sensor.store.failures import translated
+from sensor.store.records import AppendResult, Counts, Cursor, Filter, Row, Snapshots, StoredEpisode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from sqlalchemy import Engine
+
+    from sensor.model import Episode, SourceInfo
+
+NOTHING = Snapshots()
+DEFAULT_FILTER = Filter()
+
+
+class Store:
+    """An open store; made by `sensor.store.open_store`. Every method raises StoreError, one line, and nothing else."""
+
+    def __init__(self, engine: Engine, place: str) -> None:
+        self._engine = engine
+        self._place = place
+
+    def append(self, episodes: Sequence[Episode], *, snapshots: Snapshots = NOTHING) -> AppendResult:
+        """Store what is new in `episodes`, all or nothing; returns after the commit is on disk.
+
+        Every verdict's policy and every episode's signatures must have been remembered before, or be in `snapshots`.
+        """
+        with translated(self._place):
+            return writing.append(self._engine, episodes, snapshots)
+
+    def remember_policy(self, policy_hash: str, snapshot_json: str) -> None:
+        """Keep a policy snapshot; the same hash with another text is an error."""
+        self.append((), snapshots=Snapshots(policies={policy_hash: snapshot_json}))
+
+    def remember_signatures(self, signatures_hash: str, snapshot_json: str) -> None:
+        """Keep a signature set; the same hash with another text is an error."""
+        self.append((), snapshots=Snapshots(signatures={signatures_hash: snapshot_json}))
+
+    def remember_source(self, source: SourceInfo, sha256: str | None = None) -> None:
+        """Keep what a capture was; the same one again adds nothing."""
+        self.append((), snapshots=Snapshots(sources=((source, sha256),)))
+
+    def page(self, chosen: Filter = DEFAULT_FILTER, *, limit: int = 100, after: Cursor | None = None) -> list[Row]:
+        """At most `limit` rows after a cursor, newest start first."""
+        with translated(self._place):
+            return reading.page(self._engine, chosen, limit, after)
+
+    def violations(self, chosen: Filter = DEFAULT_FILTER, *, after: Cursor | None = None) -> Iterator[Row]:
+        """All rows after a cursor, newest start first, fetched page by page."""
+        while rows := self.page(chosen, limit=reading.PAGE_ROWS, after=after):
+            yield from rows
+            after = rows[-1].cursor
+
+    def episode(self, id_or_prefix: str) -> StoredEpisode:
+        """One episode by id or a prefix that only it has; StoreError if there is none or more than one."""
+        with translated(self._place):
+            return reading.episode(self._engine, id_or_prefix)
+
+    def counts(self) -> Counts:
+        """How much the store holds."""
+        with translated(self._place):
+            return reading.counts(self._engine)
+
+    def close(self) -> None:
+        """Let go of the database; what was appended is on disk already."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

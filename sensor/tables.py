@@ -1,0 +1,131 @@
+"""What the commands show on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from sensor import wording
+from sensor.model import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+    from sensor.capture import CaptureSource
+    from sensor.model import Episode
+    from sensor.pipeline import Totals
+    from sensor.setup import Setup
+
+MAX_ROWS = 200
+MAX_WARNINGS = 50
+ID_LENGTH = 8
+PIPE_WIDTH = 150  # columns where there is no terminal to ask
+STYLES = {Outcome.VIOLATION: "bold red", Outcome.REVIEW: "yellow", Outcome.UNREVIEWED: "cyan", Outcome.ALLOWED: "green"}
+ORDER = {Outcome.VIOLATION: 0, Outcome.REVIEW: 1, Outcome.UNREVIEWED: 2, Outcome.ALLOWED: 3}
+
+
+def console() -> Console:
+    """Standard output, wide enough for the table where it is a pipe."""
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and --json needs none of it
+
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
+
+
+def escape(text: str) -> str:
+    """Text from the wire, harmless on a terminal and to rich."""
+    from rich.markup import escape as plain  # noqa: PLC0415 - as above
+
+    return plain("".join(c if c.isprintable() else "?" for c in text))
+
+
+def episodes(found: Sequence[Episode], made: Setup, stored_ids: Mapping[str, str]) -> None:
+    """The table at the end of a replay, what matters most first."""
+    from rich.table import Table  # noqa: PLC0415 - as above
+
+    out = console()
+    if not found:
+        out.print("No use of any known app was seen.")
+        return
+    zone = made.settings.site.timezone
+    table = Table(title=f"Who used what (times are {zone})", title_justify="left", expand=False)
+    for heading in ("Verdict", "Device", "Network", "App", "Activity", "Start", "Length"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("Up", justify="right")
+    table.add_column("Down", justify="right")
+    table.add_column("Evidence")
+    table.add_column("Id", no_wrap=True)
+    rows = sorted(found, key=lambda one: (ORDER[one.verdict.outcome], -one.verdict.severity, one.start_ns, one.id))
+    for one in rows[:MAX_ROWS]:
+        outcome = one.verdict.outcome
+        shown = "VIOLATION" if outcome is Outcome.VIOLATION else outcome.value
+        table.add_row(
+            f"[{STYLES[outcome]}]{shown}[/]",
+            escape(made.label(one.device)),
+            escape(one.network),
+            escape(wording.app_text(one, made.app_names)),
+            wording.ACTIVITIES[one.activity],
+            wording.clock(one.start_ns, zone),
+            wording.length(one.end_ns - one.start_ns),
+            wording.size(one.bytes_up),
+            wording.size(one.bytes_down),
+            f"{one.strength.label}, {one.evidence_total}",
+            stored_ids.get(one.id, one.id)[:ID_LENGTH],
+        )
+    out.print(table)
+    if len(rows) > MAX_ROWS:
+        out.print(f"... and {len(rows) - MAX_ROWS} more; `wardwatch violations` lists what is stored.")
+
+
+def summary(totals: Totals, source: CaptureSource, stored: str) -> None:
+    """What passed, and that it adds up."""
+    out = console()
+    counters = totals.counters
+    reasons = {
+        kind: {
+            name.removeprefix(f"{kind}_"): count for name, count in counters.items() if count and name.startswith(kind)
+        }
+        for kind in ("classified", "ignored", "dropped")
+    }
+    parts = [
+        f"{sum(named.values())} {kind}" + (f" ({', '.join(f'{n} {r}' for r, n in _most(named))})" if named else "")
+        for kind, named in reasons.items()
+    ]
+    out.print(f"{totals.frames} frames = {' + '.join(parts)}", soft_wrap=True)
+    share = (
+        f", {totals.flows_named} named by themselves, {totals.flows_named_by_dns} by DNS only" if totals.flows else ""
+    )
+    out.print(f"{totals.flows} flows{share}.", soft_wrap=True)
+    for network, count in sorted(totals.excluded_flows.items()):
+        out.print(
+            f"Network {escape(network)} is excluded: {count} flows to known apps were counted, nothing else kept."
+        )
+    if totals.unmonitored_flows:
+        out.print(f"{totals.unmonitored_flows} flows to known apps belong to no configured network.")
+    out.print(stored)
+    if source.skipped:
+        out.print(f"{len(source.skipped)} files are no captures and were skipped: {_listed(source)}", soft_wrap=True)
+
+
+def _most(named: Mapping[str, int]) -> list[tuple[str, int]]:
+    return Counter(named).most_common()
+
+
+def _listed(source: CaptureSource) -> str:
+    names = [escape(warning.path.rsplit("/", 1)[-1]) for warning in source.skipped]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def warnings(source: CaptureSource) -> None:
+    """One line each on standard error."""
+    for warning in source.warnings[:MAX_WARNINGS]:
+        print(f"wardwatch: warning: {escape_plain(str(warning))}", file=sys.stderr)
+    if len(source.warnings) > MAX_WARNINGS:
+        print(f"wardwatch: warning: ... and {len(source.warnings) - MAX_WARNINGS} more", file=sys.stderr)
+
+
+def escape_plain(text: str) -> str:
+    """Text from outside on one harmless line."""
+    return "".join(c if c.isprintable() else "?" for c in text)

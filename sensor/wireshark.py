@@ -1,0 +1,43 @@
+"""Wireshark display filters that show a piece of evidence or a flow (wireshark.org/docs/dfref)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sensor.model import Evidence, FlowKey
+
+_FIELDS = {
+    "tls_sni": "tls.handshake.extensions_server_name",
+    "quic_sni": "tls.handshake.extensions_server_name",
+    "http_host": "http.host",
+    "dns_answer": "dns.qry.name",
+    "dns_query": "dns.qry.name",
+}
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def evidence_filter(evidence: Evidence) -> str:
+    """Shows the frame that carries the evidence, and proves with its field that it says what is claimed.
+
+    A name that goes through several packets stands in the last of them, where Wireshark shows it too.
+    """
+    frame = f"frame.number == {evidence.frame}"
+    field = _FIELDS.get(evidence.kind)
+    if field is not None:
+        return f"{frame} && {field} == {_quoted(evidence.value)}"
+    if evidence.kind == "stun":
+        return f"{frame} && stun"
+    return f"{frame} && {flow_filter(evidence.flow)}"
+
+
+def flow_filter(flow: FlowKey) -> str:
+    """Shows every packet of a flow, both directions."""
+    version = "ipv6" if ":" in flow.src else "ip"
+    ends = f"{version}.addr == {flow.src} && {version}.addr == {flow.dst}"
+    if flow.proto in ("tcp", "udp"):
+        return f"{ends} && {flow.proto}.port == {flow.sport} && {flow.proto}.port == {flow.dport}"
+    return ends

@@ -1,0 +1,1 @@
+"""Signatures, one YAML file per application. Data only; docs/signatures.md describes the format."""

@@ -1,0 +1,237 @@
+import hmac
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensor.decode.quic import Initial, QuicHello, initials
+from sensor.decode.quic_keys import VERSIONS, Hmac
+from sensor.decode.tls import ClientHello
+from sensor.model import Malformed
+from tests.decode.samples import (
+    FULL_HELLO,
+    RFC_DCID,
+    RFC_HELLO,
+    RFC_SERVER_V1,
+    RFC_SERVER_V2,
+    V1,
+    V2,
+    crypto,
+    initial,
+    rfc_client,
+    varint,
+)
+
+# First and last bytes of the protected packets in RFC 9001, A.2 and RFC 9369, A.2. The tag covers all between.
+PUBLISHED = {
+    V1: ("c000000001088394c8f03e5157080000449e7b9aec34d1b1c98dd7689fb8ec11", "e221af44860018ab0856972e194cd934"),
+    V2: ("d76b3343cf088394c8f03e5157080000449ea0c95e82ffe67b6abcdb4298b485", "a18b2faa745b6fe189cf772a9f84cbfc"),
+}
+SERVER_SCID = bytes.fromhex("f067a5502a4262b5")
+
+
+def one(opened: object) -> Initial:
+    assert isinstance(opened, tuple)
+    assert len(opened) == 1
+    assert isinstance(opened[0], Initial)
+    return opened[0]
+
+
+@pytest.mark.parametrize("version", [V1, V2])
+def test_the_clients_initial_of_the_rfc(version):
+    packet = rfc_client(version)
+    start, end = PUBLISHED[version]
+    assert packet.startswith(bytes.fromhex(start))
+    assert packet.endswith(bytes.fromhex(end))
+    opened = one(initials(packet))
+    assert opened == Initial(
+        version=version,
+        dcid=RFC_DCID,
+        scid=b"",
+        packet_number=2,
+        crypto=((0, RFC_HELLO),),
+        from_client=True,
+        key_dcid=RFC_DCID,
+    )
+    hello = QuicHello().add(packet)
+    assert isinstance(hello, ClientHello)
+    assert hello.sni == "example.com"
+
+
+@pytest.mark.parametrize(("packet", "version"), [(RFC_SERVER_V1, V1), (RFC_SERVER_V2, V2)])
+def test_the_servers_initial_of_the_rfc_opens_for_who_knows_the_connection_id(packet, version):
+    opened = one(initials(packet, dcid=RFC_DCID))
+    assert (opened.version, opened.scid, opened.packet_number) == (version, SERVER_SCID, 1)
+    assert not opened.from_client
+    assert opened.crypto[0][1].startswith(b"\x02\x00\x00\x56")
+    assert isinstance(initials(packet), Malformed)
+
+
+@pytest.mark.parametrize("version", sorted(VERSIONS))
+def test_every_version_in_the_table(version):
+    """The salts of drafts are known to us and to real captures only; here, that each row opens what it protects."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+    row = VERSIONS[version]
+    secret = HKDFExpand(SHA256(), 32, b"\x00\x20\x0ftls13 client in\x00").derive(row.extract.digest(RFC_DCID))
+    prefix = b"quicv2 " if version == V2 else b"quic "
+
+    def expand(name: bytes, size: int) -> bytes:
+        full = b"tls13 " + prefix + name
+        return HKDFExpand(SHA256(), size, bytes([0, size, len(full)]) + full + b"\x00").derive(secret)
+
+    head = bytes([0xD0 if version == V2 else 0xC0]) + version.to_bytes(4, "big") + b"\x08" + RFC_DCID + b"\x00\x00"
+    plain = crypto(0, FULL_HELLO)
+    head += varint(1 + len(plain) + 16) + b"\x05"
+    nonce = (int.from_bytes(expand(b"iv", 12), "big") ^ 5).to_bytes(12, "big")
+    sealed = AESGCM(expand(b"key", 16)).encrypt(nonce, plain, head)
+    encryptor = Cipher(algorithms.AES(expand(b"hp", 16)), modes.ECB()).encryptor()
+    mask = encryptor.update(sealed[3:19])
+    packet = bytes([head[0] ^ mask[0] & 0x0F]) + head[1:-1] + bytes([head[-1] ^ mask[1]]) + sealed
+    assert one(initials(packet)).crypto == ((0, FULL_HELLO),)
+
+
+@given(st.binary(max_size=64), st.binary(max_size=200))
+def test_hmac_is_that_of_the_standard_library(key, data):
+    assert Hmac(key).digest(data) == hmac.digest(key, data, "sha256")
+
+
+def test_frames_of_every_kind_between_the_pieces_of_a_hello():
+    ack = b"\x02" + varint(7) + varint(0) + varint(1) + varint(2) + varint(0) + varint(1)
+    ack_ecn = b"\x03" + varint(7) + varint(0) + varint(0) + varint(2) + varint(1) * 3
+    close = b"\x1c" + varint(0x128) + varint(6) + varint(3) + b"bye"
+    payload = (
+        b"\x01" + bytes(9) + crypto(100, RFC_HELLO[100:]) + ack + b"\x00" + ack_ecn + crypto(0, RFC_HELLO[:100]) + close
+    )
+    opened = one(initials(initial(payload)))
+    assert opened.crypto == ((100, RFC_HELLO[100:]), (0, RFC_HELLO[:100]))
+    assert opened.closed
+    assert opened.damaged is None
+    hello = QuicHello().add(initial(payload))
+    assert isinstance(hello, ClientHello)
+
+
+@pytest.mark.parametrize(
+    "tail", [b"\x08stream", b"\x06\x00", b"\x02\x01\x00" + varint(2**62 - 1), b"\x1c\x00\x00\x09x"]
+)
+def test_a_packet_whose_frames_break_keeps_those_before(tail):
+    head = crypto(0, RFC_HELLO)
+    opened = one(initials(initial(head + tail)))
+    assert opened.crypto == ((0, RFC_HELLO),)
+    assert opened.damaged is not None
+    assert opened.damaged.offset >= 22 + len(head)
+
+
+def test_coalesced_initials_and_what_may_follow_them():
+    first, second = initial(crypto(0, b"a" * 40)), initial(crypto(40, b"b" * 40), number=1)
+    handshake = b"\xe0" + first[1:14] + b"\x00" + varint(30) + bytes(30)
+    for rest in (b"", bytes(100), b"\x40" + bytes(30), handshake, b"\xc0\x00\x00"):
+        opened = initials(first + second + rest)
+        assert isinstance(opened, tuple)
+        assert [packet.crypto[0][0] for packet in opened] == [0, 40]
+    assert initials(handshake) == ()
+    # RFC 9000, 12.2: a coalesced packet for another connection id is not for this connection.
+    stranger = initial(crypto(0, b"x" * 40), key_dcid=b"somebody")
+    assert one(initials(first + stranger)).key_dcid == RFC_DCID
+
+
+def test_one_coalesced_packet_that_does_not_open_does_not_spoil_the_others():
+    good, bad = initial(crypto(0, b"a" * 40)), bytearray(initial(crypto(0, b"b" * 40)))
+    bad[-1] ^= 1
+    assert one(initials(bytes(bad) + good)).crypto == ((0, b"a" * 40),)
+    assert isinstance(initials(bytes(bad)), Malformed)
+
+
+def test_later_initials_to_the_id_that_the_server_chose():
+    later = initial(crypto(0, b"a" * 40), dcid=SERVER_SCID)
+    assert isinstance(initials(later), Malformed)
+    assert one(initials(later, dcid=RFC_DCID)).from_client
+
+
+def test_a_retry_and_the_hello_after_it():
+    assembler = QuicHello()
+    assert assembler.add(initial(crypto(0, RFC_HELLO[:50]))) is None
+    retry = b"\xf0" + V1.to_bytes(4, "big") + b"\x00\x08" + SERVER_SCID + b"token" + bytes(16)
+    assert initials(retry) == ()
+    assert assembler.add(retry) is None
+    after = initial(crypto(0, RFC_HELLO), key_dcid=SERVER_SCID, token=b"token")
+    hello = assembler.add(after)
+    assert isinstance(hello, ClientHello)
+
+
+def test_version_negotiation_claims_nothing():
+    assert initials(b"\x80" + bytes(4) + b"\x00\x08" + SERVER_SCID + V1.to_bytes(4, "big")) == ()
+
+
+def test_a_hello_over_several_datagrams_in_any_order_with_the_servers_between():
+    hello = FULL_HELLO.ljust(2000, b"\x00")
+    hello = b"\x01" + (1996).to_bytes(3, "big") + hello[4:]
+    cuts = [0, 1, 700, 1300, 2000]
+    packets = [
+        initial(crypto(start, hello[start:end]).ljust(1100, b"\x00"), number=number)
+        for number, (start, end) in enumerate(pairwise(cuts))
+    ]
+    assembler = QuicHello()
+    assert assembler.add(packets[3]) is None
+    assert assembler.add(RFC_SERVER_V1) is None
+    assert assembler.add(packets[1]) is None
+    assert assembler.add(b"\x40" + bytes(50)) is None  # 1-RTT: of no use, and no damage either
+    assert assembler.add(packets[0]) is None
+    found = assembler.add(packets[2])
+    assert isinstance(found, ClientHello)
+    assert found.sni == "web.whatsapp.net"
+
+
+def test_what_does_not_open_is_not_claimed():
+    packet = bytearray(rfc_client())
+    packet[600] ^= 0x10
+    assert isinstance(QuicHello().add(bytes(packet)), Malformed)
+    # Bytes that look like an Initial in every field that is not encrypted.
+    fake = b"\xc3" + V1.to_bytes(4, "big") + b"\x08" + RFC_DCID + b"\x00\x00" + varint(1180) + b"\x5a" * 1180
+    assert initials(fake) == Malformed("looks like a QUIC Initial but does not open", 18)
+
+
+@pytest.mark.parametrize(
+    ("raw", "offset"),
+    [
+        (b"\x40" + bytes(40), 0),
+        (b"\xc0\x12\x34\x56\x78" + bytes(40), 1),
+        (b"\xc0\x00\x00\x00\x01\x15" + bytes(40), 5),
+        (b"\xc0\x00\x00\x00\x01\x00\x15" + bytes(40), 6),
+        (b"\xc0\x00\x00\x00\x01\x00\x00\x00\x13" + bytes(40), 9),
+    ],
+)
+def test_headers_that_cannot_be(raw, offset):
+    read = initials(raw)
+    assert isinstance(read, Malformed)
+    assert read.offset == offset
+
+
+def test_a_hello_that_never_ends_is_given_up():
+    assembler = QuicHello()
+    long = b"\x01\x01\xff\xff"
+    assert assembler.add(initial(crypto(0, long))) is None
+    answer = None
+    for offset in range(4, 70_000, 1000):
+        answer = assembler.add(initial(crypto(offset, bytes(1000))))
+        if answer is not None:
+            break
+    assert isinstance(answer, Malformed)
+
+
+def test_initials_as_aioquic_writes_them():
+    """A whole client of another implementation: its first flight, with its own choice of sizes and ids."""
+    from aioquic.quic.configuration import QuicConfiguration
+    from aioquic.quic.connection import QuicConnection
+
+    configuration = QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="call.example.net")
+    connection = QuicConnection(configuration=configuration)
+    connection.connect(("192.0.2.1", 443), now=0.0)
+    assembler = QuicHello()
+    answers = [assembler.add(data) for data, _ in connection.datagrams_to_send(now=0.0)]
+    found = next(answer for answer in answers if isinstance(answer, ClientHello))
+    assert (found.sni, found.alpn) == ("call.example.net", ("h3",))

@@ -1,0 +1,119 @@
+"""Runs frames through the compiled loop and says everything it said. As a script: prints a digest for each capture given.
+
+python -m tests.kernel.harness MAXIMUM CAPTURE...
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import dpkt
+import numpy as np
+
+from sensor.kernel import layout
+from sensor.kernel.state import Joiner, Names, Ranges, Scanner
+from sensor.model import FRAME
+
+SEED = 7
+PRIVATE = [(bytes(10) + b"\xff\xff\x0a\0\0\0", bytes(10) + b"\xff\xff\x0a\xff\xff\xff", 0)]
+Frame = tuple[int, bytes, int]  # (time_ns, bytes, link type)
+
+
+def read(path: Path, maximum: int) -> list[Frame]:
+    """The first frames of a capture, read by dpkt."""
+    frames: list[Frame] = []
+    with path.open("rb") as stream:
+        reader = dpkt.pcap.UniversalReader(stream)
+        link = reader.datalink()
+        for time, data in reader:
+            frames.append((min(int(float(time) * 1e9), 1 << 62), bytes(data), link))
+            if len(frames) == maximum:
+                break
+    return frames
+
+
+def packed(frames: list[Frame], *, before: bytes = b"", between: bytes = b"") -> tuple[Any, Any]:
+    """A buffer with the frames one after the other, and their rows."""
+    rows = np.zeros(len(frames), FRAME)
+    buffer = bytearray(before)
+    for i, (time_ns, data, link) in enumerate(frames):
+        rows[i] = (len(buffer), time_ns, i + 1, len(data), len(data), link, 0)
+        buffer += data + between
+    return np.frombuffer(bytes(buffer) or b"\0", np.uint8), rows
+
+
+class Loop:
+    """Scanner, names and joiner, small."""
+
+    def __init__(self, rows: int = 1 << 12) -> None:
+        self.scanner = Scanner(rows, SEED)
+        self.names = Names(1 << 12, SEED)
+        self.joiner = Joiner(1 << 10, self.names, SEED)
+        self.joiner.locals = Ranges.of(PRIVATE)
+        self.joiner.everything = True
+        self.said: list[Any] = []
+
+    def run(self, buffer: Any, frames: Any) -> None:
+        """One batch. `said` grows by every clue, name and hit, without the places in the buffer."""
+        self.scanner.begin()
+        reached = 0
+        while reached < len(frames):
+            reached, clues = self.scanner.scan(buffer, frames, reached)
+            answers, odd = self.joiner.read_names(buffer, clues)
+            self.said.append(odd)
+            begin = answer = 0
+            while begin < len(clues):
+                begin, answer, hits = self.joiner.join(clues, begin, answers, answer, self.scanner.flows)
+                self.said.append(hits.tolist())
+            for clue, row in zip(clues.tolist(), clues, strict=True):
+                start, length = int(row["offset"]), int(row["length"])
+                named = dict(zip(layout.CLUE.names or (), clue, strict=True))
+                at = named.pop("offset")
+                named["name_offset"] = named["name_offset"] - at if named["name_length"] else 0
+                named.pop("pad", None)
+                payload = buffer[start : start + length].tobytes()
+                self.said.append([named, payload.hex(), self.names.text(int(row["name_id"])) if row["name_id"] else ""])
+        self.said.append(
+            [self.scanner.ended_rows()[name].tolist() for name in layout.FLOW.names or () if not name.startswith("pad")]
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Everything said, and the counters."""
+        return {
+            "said": self.said,
+            "counters": self.scanner.counters.tolist(),
+            "notices": self.scanner.notices.tolist(),
+            "names": [self.names.text(i) for i in range(1, len(self.names) + 1)],
+        }
+
+
+def digest(loop: Loop) -> str:
+    """One number for everything said."""
+    return hashlib.sha256(json.dumps(loop.result(), sort_keys=True).encode()).hexdigest()
+
+
+def whole(frames: list[Frame]) -> Loop:
+    """All frames in one batch, then the end."""
+    loop = Loop()
+    loop.run(*packed(frames))
+    loop.scanner.begin()
+    loop.scanner.end_all()
+    loop.said.append(len(loop.scanner.ended_rows()))
+    return loop
+
+
+def main(maximum: int, paths: list[Path]) -> None:
+    # Interpreted, NumPy warns where 64-bit products wrap; hashing means them to.
+    warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
+    for path in paths:
+        loop = whole(read(path, maximum))
+        print(path.name, int(loop.scanner.counters.sum()), digest(loop))  # noqa: T201 - a script
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), [Path(name) for name in sys.argv[2:]])

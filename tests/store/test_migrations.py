@@ -1,0 +1,118 @@
+"""The migrations give the schema that the code uses, on both engines, and the database itself keeps it append-only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
+
+from sensor.model import Outcome
+from sensor.store import Cursor, Filter, Store, schema
+from sensor.store.migrations import as_sql, config, upgrade
+from sensor.store.reading import queries
+from tests.store.make import episode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+APPEND_ONLY = ("evidence", "names", "revisions")
+
+
+def test_from_nothing_to_the_newest_schema_is_what_the_code_uses() -> None:
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        upgrade(connection)
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+        upgrade(connection)
+    engine.dispose()
+
+
+def test_the_code_names_every_migration_in_order() -> None:
+    script = ScriptDirectory.from_config(config())
+    assert tuple(one.revision for one in script.walk_revisions())[::-1] == schema.VERSIONS
+    assert script.get_heads() == [schema.VERSION]
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+@pytest.mark.parametrize("statement", ["UPDATE {} SET step = step", "DELETE FROM {}"])
+def test_what_was_recorded_cannot_be_changed(store: Store, table: str, statement: str) -> None:
+    store.append([episode()])
+    with store._engine.connect() as connection, pytest.raises(IntegrityError, match=f"{table} is append-only"):
+        connection.execute(text(statement.format(table)))
+
+
+BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
+
+
+@pytest.fixture(scope="module")
+def psql() -> Iterator[list[str]]:
+    """A PostgreSQL cluster of its own on a Unix socket, and the psql command that speaks to it. No driver is needed."""
+    if BIN is None or not (BIN / "initdb").exists():
+        pytest.skip("no PostgreSQL server programs under /usr/lib/postgresql")
+    runner: list[str] = []
+    if os.geteuid() == 0:
+        if shutil.which("runuser") is None:
+            pytest.skip("PostgreSQL does not run as root, and there is no runuser")
+        runner = ["runuser", "-u", "nobody", "--"]
+    folder = Path(tempfile.mkdtemp(prefix="ww-pg-"))
+    try:
+        if runner:
+            shutil.chown(folder, "nobody")
+        data = folder / "data"
+        make = [
+            *runner,
+            str(BIN / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "wardwatch",
+            "-A",
+            "trust",
+            "-N",
+            "--locale=C.UTF-8",
+        ]
+        subprocess.run(make, check=True, capture_output=True, cwd=folder)
+        control = [*runner, str(BIN / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log")]
+        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+        subprocess.run([*control, "-o", options, "start"], check=True, capture_output=True, cwd=folder)
+        try:
+            yield ["psql", "-h", str(folder), "-U", "wardwatch", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-qAtX"]
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, cwd=folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def run(psql: list[str], sql: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*psql, "-f", "-"], input=sql, capture_output=True, text=True, check=False)
+
+
+def test_the_schema_is_one_that_postgresql_takes(psql: list[str], store: Store) -> None:
+    done = run(psql, as_sql("postgresql"))
+    assert done.returncode == 0, done.stderr
+    assert run(psql, "SELECT value FROM meta WHERE key = 'application'").stdout == "wardwatch\n"
+    for table in APPEND_ONLY:
+        for statement in (f"UPDATE {table} SET step = step", f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):
+            refused = run(psql, statement)
+            assert refused.returncode != 0
+            assert "is append-only" in refused.stderr
+    store.append([episode(), episode(app=None, candidates=("whatsapp", "zoom"))])
+    for chosen in (Filter(), Filter(app="zoom", network="Staff", outcomes=tuple(Outcome), since_ns=1, state="new")):
+        with store._engine.connect() as connection:
+            for query in queries(connection, chosen, 10, Cursor(5, "x")):
+                compiled = query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+                explained = run(psql, f"SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN {compiled}")
+                assert explained.returncode == 0, explained.stderr
+                assert "Index Scan Backward using ix_heads_listed" in explained.stdout
+                assert "Sort" not in explained.stdout
