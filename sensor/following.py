@@ -12,7 +12,6 @@ import numpy as np
 from sensor.classify.devices import device
 from sensor.classify.episodes import EpisodeBook, Flow, weakened
 from sensor.kernel import layout
-from sensor.kernel.table import idle_limit_ns
 from sensor.model import Evidence, FlowKey, RuleMatch, Strength
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sensor.kernel.state import Names, Scanner
+    from sensor.kernel.state import Names
     from sensor.model import Device
     from sensor.networks import Networks
 
@@ -39,7 +38,7 @@ MAPPED = b"\0" * 10 + b"\xff\xff"
 
 # The clue's fields that are read here, in this order: rows as tuples cost a tenth of rows as records.
 FIELDS = ["flow_id", "slot", "time_ns", "number", "source", "side", "opener", "proto", "vlan", "src_high", "src_low",
-          "dst_high", "dst_low", "src_port", "dst_port", "src_mac", "dst_mac"]  # fmt: skip
+          "dst_high", "dst_low", "src_port", "dst_port", "src_mac", "dst_mac", "first_ns"]  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -55,84 +54,99 @@ class Follower:
 
     def __init__(
         self,
-        book: Callable[[Callable[[Flow], tuple[int, int]]], EpisodeBook],
-        scanner: Scanner,
+        book: EpisodeBook,
         names: Names,
         networks: Networks,
         routers: frozenset[int],
         match_address: Callable[[bytes, str, int], tuple[RuleMatch, ...]],
     ) -> None:
-        """`book` makes the book, given how to ask for the times of a flow that may still live."""
-        self.book = book(self._times_of)
+        self.book = book
         self.flows: dict[int, Flow] = {}
         self.counts = Followed()
         self.listed: dict[int, list[tuple[str, str, int]]] | None = None
         self.files: list[str] = []
         self.matches: list[tuple[RuleMatch, ...]] = [()]
-        self._scanner = scanner
         self._names = names
         self._networks = networks
         self._routers = routers
         self._match_address = match_address
-        self._devices: dict[tuple[int, bytes, bool], Device] = {}
+        self._known: dict[tuple[int, int, int, int, int], tuple[Device, str]] = {}
+        self._ending: NDArray[np.void] = np.zeros(0, layout.FLOW)
+        self._ending_at: dict[int, int] = {}
+        self._weak: dict[tuple[int, int], tuple[RuleMatch, ...]] = {}
 
     def reset(self) -> None:
         """The next packets are of a network of their own."""
         self.flows.clear()
-        self._devices.clear()
+        self._known.clear()
         if self.listed is not None:
             self.listed.clear()
+
+    def forget_names(self) -> None:
+        """The numbers of names begin anew."""
+        for flow in self.flows.values():
+            flow.seen.clear()
 
     def take(self, clues: NDArray[np.void], hits: NDArray[np.void]) -> None:
         """Adds what each hit says to its flow, in order."""
         rows = clues[FIELDS][hits["clue"]].tolist()
+        text = self._names.text
         for hit, clue in zip(hits.tolist(), rows, strict=True):
             _, kind, name_id, match, number, time_ns, source, side, router = hit
-            if kind == layout.HIT_FLOW:
-                continue
             flow_id = clue[0]
-            name = self._names.text(name_id) if name_id else ""
-            if self.listed is not None and name:
-                self.listed.setdefault(flow_id, []).append((HIT_KINDS[kind], name, number))
+            if self.listed is not None and name_id:
+                self.listed.setdefault(flow_id, []).append((HIT_KINDS[kind], text(name_id), number))
             if kind == layout.HIT_DNS_QUERY:
                 continue  # a question is no use yet; the answer speaks once it is followed
             flow = self.flows.get(flow_id)
             if kind == layout.HIT_RANGE:
-                if flow is None and self.matches[match]:
-                    self._hint(clue, side, router)
+                self._hint(flow, clue, side, router)
                 continue
             if flow is None:
-                flow = self._follow(clue, side, router) if match else None
-                if flow is None:
+                who = self._who(clue, side, router) if match else None
+                if who is None:
                     continue
-                self.flows[flow_id] = flow
+                flow = self.flows[flow_id] = self._flow(clue, side, *who)
             self.book.advance(clue[2])
-            self._note(flow, kind, name, match, number, time_ns, source)
+            if name_id * 8 + kind not in flow.seen:  # what a flow repeats says nothing new
+                flow.seen.add(name_id * 8 + kind)
+                self._note(flow, kind, text(name_id), match, number, time_ns, source)
 
     def _note(self, flow: Flow, kind: int, name: str, match: int, number: int, time_ns: int, source: int) -> None:
         dns = kind == layout.HIT_DNS_ANSWER
-        into = flow.told if dns else flow.own
-        most = Strength.STRONG if dns else Strength.CONCLUSIVE
+        matches = self._weakened(match, Strength.STRONG if dns else Strength.CONCLUSIVE)
+        tells = any(telling(one) for one in matches)
         if kind != layout.HIT_STUN:
-            if name not in flow.names:
+            if tells and name not in flow.names:
                 flow.names.append(name)
             if match == 0 and not dns:
                 flow.overruled = True
-        for one in self.matches[match]:
-            file = self.files[source]
-            into.append(Evidence(HIT_KINDS[kind], name, file, number, time_ns, flow.key, weakened(one, most)))
-        self.book.note(flow, own_name=not dns)
+        file, what = self.files[source], HIT_KINDS[kind]
+        into = flow.told if dns else flow.own
+        for one in matches:
+            into.append(Evidence(what, name, file, number, time_ns, flow.key, one))
+        # A name that cannot accuse changes nothing, unless it is the flow's own and DNS had let one expect another.
+        own_name = not dns and kind != layout.HIT_STUN
+        if tells or (own_name and any(telling(one.match) for one in flow.told)):
+            self.book.note(flow, own_name=not dns)
 
-    def _hint(self, clue: tuple[Any, ...], side: int, router: int) -> None:
-        """A flow without a name, to a published range: part of an episode that is open, if there is one."""
-        who = self._who(clue, side, router)
+    def _weakened(self, match: int, most: Strength) -> tuple[RuleMatch, ...]:
+        key = (match, int(most))
+        made = self._weak.get(key)
+        if made is None:
+            made = self._weak[key] = tuple(weakened(one, most) for one in self.matches[match])
+        return made
+
+    def _hint(self, flow: Flow | None, clue: tuple[Any, ...], side: int, router: int) -> None:
+        """A flow without a telling name, to a published range: part of an episode that is open, if there is one."""
+        who = self._who(clue, side, router, counted=False)
         if who is None or not self.book.has_open(who[0].id):
             return
         port, server = (clue[14], _raw(clue, 1)) if side == 0 else (clue[13], _raw(clue, 0))
         matches = self._match_address(server, _protocol(clue[7]), port)
         if not matches:
             return
-        flow = self._flow(clue, side, *who)
+        flow = flow or self._flow(clue, side, *who)
         for one in matches:
             match = weakened(one, Strength.SUPPORTING)
             file = self.files[clue[4]]
@@ -141,58 +155,69 @@ class Follower:
         if self.book.hint(flow):
             self.flows[clue[0]] = flow
 
-    def _follow(self, clue: tuple[Any, ...], side: int, router: int) -> Flow | None:
-        """Begins to follow a flow; None where its device is in an excluded network or in none of ours."""
-        who = self._who(clue, side, router)
-        return None if who is None else self._flow(clue, side, *who)
-
-    def _who(self, clue: tuple[Any, ...], side: int, router: int) -> tuple[Device, str] | None:
+    def _who(self, clue: tuple[Any, ...], side: int, router: int, *, counted: bool = True) -> tuple[Device, str] | None:
         """The device and its network's name; None, and counted, where it is nobody's business."""
-        raw, mac = _raw(clue, side), clue[15 + side]
-        vlan = clue[8]
+        high, low = (clue[9], clue[10]) if side == 0 else (clue[11], clue[12])
+        mac, vlan = clue[15 + side], clue[8]
+        key = (mac, high, low, vlan, router)
+        found = self._known.get(key)
+        if found is not None:
+            return found
+        raw = _raw(clue, side)
         network = self._networks.find(raw, None if vlan == NO_VLAN else vlan)
         if network is None:
-            self.counts.unmonitored += 1
-            return None
-        if network.excluded:
-            self.counts.excluded[network.name] = self.counts.excluded.get(network.name, 0) + 1
-            return None
-        hidden = bool(router) or mac in self._routers
-        key = (mac, raw, hidden)
-        known = self._devices.get(key)
-        if known is None:
-            if len(self._devices) >= MAX_DEVICES:
-                self._devices.clear()
-            known = self._devices[key] = device(mac, address(raw), hidden=hidden)
-        return known, network.name
+            self.counts.unmonitored += counted
+        elif network.excluded:
+            if counted:
+                self.counts.excluded[network.name] = self.counts.excluded.get(network.name, 0) + 1
+        else:
+            hidden = bool(router) or mac in self._routers
+            found = device(mac, address(raw), hidden=hidden), network.name
+            if len(self._known) >= MAX_DEVICES:
+                self._known.clear()
+            self._known[key] = found
+        return found
 
     def _flow(self, clue: tuple[Any, ...], side: int, who: Device, network: str) -> Flow:
         forward = clue[5] == clue[6]  # the clue's packet came from the side that opened the flow
         a, b = (address(_raw(clue, 0)), clue[13]), (address(_raw(clue, 1)), clue[14])
         src, dst = (a, b) if forward else (b, a)
         key = FlowKey(_protocol(clue[7]), *src, *dst)
-        first_ns = int(self._scanner.flows["first_ns"][clue[1]])
-        return Flow(clue[0], clue[1], key, who, network, (side == 0) == forward, first_ns)
+        flow = Flow(clue[0], key, who, network, (side == 0) == forward, clue[17])
+        if clue[0] in self._ending_at:
+            self._finalise(flow)
+        return flow
 
-    def _times_of(self, flow: Flow) -> tuple[int, int]:
-        row = self._scanner.flows[flow.slot]
-        last_ns = int(row["last_ns"])
-        return last_ns, last_ns + int(idle_limit_ns(row))
+    def ending(self, rows: NDArray[np.void]) -> None:
+        """These flows end within the batch whose hits come next.
 
-    def end(self, rows: NDArray[np.void]) -> None:
-        """Takes leave of flows that ended: final counters for those that were followed."""
-        if not self.flows:
-            return
-        known = np.fromiter(self.flows, np.int64, len(self.flows))
-        for row in rows[np.isin(rows["flow_id"], known)]:
-            flow = self.flows.pop(int(row["flow_id"]))
-            flow.last_ns = int(row["last_ns"])
-            flow.until_ns = flow.last_ns + int(idle_limit_ns(row))
-            flow.packets = int(row["packets_0"]) + int(row["packets_1"])
-            opener = int(row["opener"])
-            from_src, from_dst = int(row[f"bytes_{opener}"]), int(row[f"bytes_{1 - opener}"])
-            flow.bytes_up, flow.bytes_down = (from_src, from_dst) if flow.device_is_src else (from_dst, from_src)
-            flow.ended = True
+        Final counters for those that are followed; `take` gives them to those it begins to follow.
+        """
+        self._ending = rows
+        self._ending_at = dict(zip(rows["flow_id"].tolist(), range(len(rows)), strict=True))
+        for flow_id in self.flows.keys() & self._ending_at.keys():
+            self._finalise(self.flows[flow_id])
+
+    def _finalise(self, flow: Flow) -> None:
+        row = self._ending[self._ending_at[flow.flow_id]]
+        flow.last_ns = int(row["last_ns"])
+        flow.ended_ns = int(row["ended_ns"])
+        flow.packets = int(row["packets_0"]) + int(row["packets_1"])
+        opener = int(row["opener"])
+        from_src, from_dst = int(row[f"bytes_{opener}"]), int(row[f"bytes_{1 - opener}"])
+        flow.bytes_up, flow.bytes_down = (from_src, from_dst) if flow.device_is_src else (from_dst, from_src)
+        flow.ended = True
+
+    def end(self) -> None:
+        """The batch is over: takes leave of the flows that ended in it."""
+        for flow_id in self.flows.keys() & self._ending_at.keys():
+            del self.flows[flow_id]
+        self._ending_at = {}
+
+
+def telling(match: RuleMatch) -> bool:
+    """Whether a match can make an episode; what cannot need not be followed unless flows are listed."""
+    return match.strength >= Strength.STRONG and not match.context
 
 
 def row_key(row: Any) -> FlowKey:

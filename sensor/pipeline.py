@@ -9,29 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sensor.classify.episodes import EpisodeBook, Flow
-from sensor.following import Follower, file_names, row_key
+from sensor.classify.episodes import EpisodeBook
+from sensor.following import Follower, file_names, row_key, telling
 from sensor.handover import HandOver
 from sensor.kernel import layout
 from sensor.kernel.dialect import PREFIX_BYTES
 from sensor.kernel.state import Joiner, Names, Ranges, Scanner
 from sensor.networks import packed
 from sensor.policy import Facts
+from sensor.worker import LastWords, Progress, can_work, in_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from sensor.classify.episodes import Flow
     from sensor.classify.signatures import SignatureSet
     from sensor.decode.stun import StunMessage
-    from sensor.model import Batch, Episode, FlowKey, FrameSource, RuleMatch, Verdict
+    from sensor.kernel.state import Scanned
+    from sensor.model import Episode, FlowKey, FrameSource, RuleMatch, Verdict
     from sensor.networks import Networks
     from sensor.policy import Policy
     from sensor.settings import Settings
 
 NAME_ROWS = 1 << 20
-CLOSE_EVERY_NS = 60 * layout.NS
+CLOSE_EVERY_NS = 900 * layout.NS
 # Where devices are while no network is configured: RFC 1918, 6598, 3927, 1122, 4193, 4291.
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
            "fc00::/7", "fe80::/10")  # fmt: skip
@@ -76,7 +79,13 @@ class Pipeline:
         on_episode: Callable[[Episode], None],
         on_flow: Callable[[FlowRow], None] | None = None,
         separate: bool = False,
+        parallel: bool = True,
+        on_progress: Callable[[int], None] | None = None,
     ) -> None:
+        """`parallel`: scan in a process of its own where there are two cores; the results are the same.
+
+        `on_progress` is told how many bytes on disk have been read.
+        """
         seed = settings.sensor.hash_seed
         seeds = [secrets.randbits(63) if seed is None else (seed + i) % (1 << 63) for i in range(3)]
         self._signatures = signatures
@@ -86,27 +95,24 @@ class Pipeline:
         self._contexts = frozenset(app.id for app in signatures.apps.values() if app.context)
         self._scanner = Scanner(settings.sensor.flow_table_rows, seeds[0])
         self._names = Names(NAME_ROWS, seeds[1])
-        self._joiner = Joiner(settings.sensor.dns_memory_rows, self._names, seeds[2])
+        self._joiner = Joiner(settings.sensor.dns_memory_rows, self._names, seeds[2], settings.sensor.flow_table_rows)
         self._handover = HandOver(self._names, self._match_stun)
-
-        def book(times_of: Callable[[Flow], tuple[int, int]]) -> EpisodeBook:
-            return EpisodeBook(
-                judge=self._judge,
-                idle_ns=settings.sensor.idle.idle_ns,
-                times_of=times_of,
-                emit=on_episode,
-                signatures_hash=signatures.hash,
-                versions={app.id: str(app.version) for app in signatures.apps.values()},
-            )
-
+        book = EpisodeBook(
+            judge=self._judge,
+            idle_ns=settings.sensor.idle.idle_ns,
+            emit=on_episode,
+            signatures_hash=signatures.hash,
+            versions={app.id: str(app.version) for app in signatures.apps.values()},
+        )
         routers = frozenset(int(mac.replace(":", ""), 16) for mac in settings.devices.routers)
-        self._follower = Follower(book, self._scanner, self._names, networks, routers, signatures.match_address)
+        self._follower = Follower(book, self._names, networks, routers, signatures.match_address)
         if on_flow is not None:
             self._follower.listed = {}
         self._match_numbers: dict[tuple[RuleMatch, ...], int] = {(): 0}
         self._tell_joiner(settings, networks)
         self._classified = 0
-        self._source_index = 0
+        self._parallel = parallel
+        self._on_progress = on_progress
         self._closed_ns = 0
         self.totals = Totals()
 
@@ -131,47 +137,80 @@ class Pipeline:
 
     def run(self, source: FrameSource) -> Totals:
         """Reads the source to its end. Raises what the source raises."""
-        for batch in source.batches():
-            self._follower.files = file_names([info.path for info in source.sources])
-            if len(batch.frames):
-                self._batch(batch)
-        self._finish()
+        self._follower.files = file_names([info.path for info in source.sources])
+        if self._parallel and can_work():
+            self._run_parallel(source)
+        else:
+            for one in self._scanned(source):
+                self._take(one)
+                self._progress(source.read_bytes)
+        self._follower.book.finish()
         totals, counts = self.totals, self._follower.counts
-        totals.decoders = dict(self._handover.counts)
+        self._handover.counts["dns_malformed"] += self._names.broken_messages
+        totals.decoders = {what: count for what, count in self._handover.counts.items() if count}
         totals.counters = dict(zip(layout.COUNTERS, self._scanner.counters.tolist(), strict=True))
         totals.notices = dict(zip(layout.NOTICES, self._scanner.notices.tolist(), strict=True))
         totals.excluded_flows, totals.unmonitored_flows = counts.excluded, counts.unmonitored
         return totals
 
-    def _batch(self, batch: Batch) -> None:
-        index = int(batch.frames[0]["source"])
-        if self._separate and index != self._source_index:
-            self._finish()
+    def _run_parallel(self, source: FrameSource) -> None:
+        def last_words() -> tuple[Any, ...]:
+            return source.sources, source.warnings, source.read_bytes, self._scanner.counters, self._scanner.notices
+
+        for one in in_worker(lambda: self._scanned(source), lambda: source.read_bytes, last_words):
+            if isinstance(one, Progress):
+                self._progress(one.read_bytes)
+            elif isinstance(one, LastWords):
+                source.sources[:], source.warnings[:], source.read_bytes, counters, notices = one.words
+                self._scanner.counters[:], self._scanner.notices[:] = counters, notices
+            else:
+                self._take(one)
+
+    def _progress(self, read_bytes: int) -> None:
+        if self._on_progress is not None:
+            self._on_progress(read_bytes)
+
+    def _scanned(self, source: FrameSource) -> Iterator[Scanned | None]:
+        """The compiled loop over every batch; None where what follows is a network of its own."""
+        index = -1
+        for batch in source.batches():
+            if not len(batch.frames):
+                continue
+            first = int(batch.frames[0]["source"])
+            if self._separate and index not in {-1, first}:
+                yield self._scanner.finish()
+                yield None
+                self._scanner.reset()
+            index = first
+            yield self._scanner.read(batch)
+        yield self._scanner.finish()
+
+    def _take(self, scanned: Scanned | None) -> None:
+        """Everything after the compiled loop, for one batch."""
+        if scanned is None:
             self._reset()
-        self._source_index = index
+            return
         if self._names.full:
             self._forget_names()
-        self._scanner.begin()
-        reached = 0
-        while reached < len(batch.frames):
-            reached, clues = self._scanner.scan(batch.buffer, batch.frames, reached)
-            self._read(batch.buffer, clues)
-        self._end_flows()
-        self.totals.frames += len(batch.frames)
-        now_ns = int(batch.frames[-1]["time_ns"])
-        if abs(now_ns - self._closed_ns) >= CLOSE_EVERY_NS:
-            self._closed_ns = now_ns
-            self._follower.book.close_idle(now_ns)
+        slots, rows = scanned.ended
+        self._follower.ending(rows)
+        for clues, kept in scanned.parts:
+            self._read(kept, clues)
+        self._end_flows(slots, rows)
+        self.totals.frames += scanned.frames
+        if abs(scanned.last_ns - self._closed_ns) >= CLOSE_EVERY_NS:
+            self._closed_ns = scanned.last_ns
+            self._follower.book.close_idle(scanned.last_ns)
 
-    def _read(self, buffer: NDArray[np.uint8], clues: NDArray[np.void]) -> None:
+    def _read(self, kept: NDArray[np.uint8], clues: NDArray[np.void]) -> None:
         """Clues to names, names to hits, hits to evidence."""
-        answers, odd = self._joiner.read_names(buffer, clues)
+        answers, odd = self._joiner.read_names(kept, clues)
         if odd:
-            clues, answers = self._handover.read(buffer, clues, answers, self._scanner.flows)
+            clues, answers = self._handover.read(kept, clues, answers)
         self._classify_names()
         begin, answer = 0, 0
         while begin < len(clues):
-            begin, answer, hits = self._joiner.join(clues, begin, answers, answer, self._scanner.flows)
+            begin, answer, hits = self._joiner.join(clues, begin, answers, answer)
             if len(hits):
                 self._follower.take(clues, hits)
 
@@ -179,8 +218,10 @@ class Pipeline:
         """Asks the signatures about names not seen before."""
         for number in range(self._classified + 1, len(self._names) + 1):
             matches = self._signatures.match_name(self._names.text(number))
-            if matches:
+            if any(telling(match) for match in matches):
                 self._names.match[number] = self._match_number(matches)
+            elif matches and self._on_flow is not None:
+                self._names.match[number] = -self._match_number(matches)
         self._classified = len(self._names)
         for number, matches in self._handover.matched.items():
             self._names.match[number] = self._match_number(matches)
@@ -202,43 +243,39 @@ class Pipeline:
         said = [f"{what} {text}" for what, text in parts if text]
         return said[0] if said else f"method {message.method}", matches
 
-    def _end_flows(self) -> None:
+    def _end_flows(self, slots: NDArray[np.int32], rows: NDArray[np.void]) -> None:
         """Takes leave of the flows that ended."""
-        rows = self._scanner.ended_rows()
-        if not len(rows):
-            return
-        named = rows["named"]
-        self.totals.flows += len(rows)
-        self.totals.flows_named += int(np.count_nonzero(named & layout.NAMED_ITSELF))
-        by_dns = (named & (layout.NAMED_ITSELF | layout.NAMED_BY_DNS)) == layout.NAMED_BY_DNS
-        self.totals.flows_named_by_dns += int(np.count_nonzero(by_dns))
-        self._handover.forget(rows["flow_id"])
-        if self._on_flow is not None:
-            for row in rows[np.argsort(rows["flow_id"], kind="stable")]:
-                flow_id, file = int(row["flow_id"]), self._follower.files[int(row["source"])]
-                names = (self._follower.listed or {}).pop(flow_id, [])
-                self._on_flow(FlowRow(row, row_key(row), file, names, self._follower.flows.get(flow_id)))
-        self._follower.end(rows)
+        if len(rows):
+            named = self._joiner.named(slots, rows["flow_id"])
+            self.totals.flows += len(rows)
+            self.totals.flows_named += int(np.count_nonzero(named & layout.NAMED_ITSELF))
+            by_dns = (named & (layout.NAMED_ITSELF | layout.NAMED_BY_DNS)) == layout.NAMED_BY_DNS
+            self.totals.flows_named_by_dns += int(np.count_nonzero(by_dns))
+            self._handover.forget(rows["flow_id"])
+            if self._on_flow is not None:
+                self._list_flows(rows, self._on_flow)
+        self._follower.end()
 
-    def _finish(self) -> None:
-        """The source, or one network of it, has ended."""
-        self._scanner.begin()
-        self._scanner.end_all()
-        self._end_flows()
-        self._follower.book.finish()
+    def _list_flows(self, rows: NDArray[np.void], on_flow: Callable[[FlowRow], None]) -> None:
+        listed = self._follower.listed or {}
+        for row in rows[np.argsort(rows["flow_id"], kind="stable")]:
+            flow_id, file = int(row["flow_id"]), self._follower.files[int(row["source"])]
+            on_flow(FlowRow(row, row_key(row), file, listed.pop(flow_id, []), self._follower.flows.get(flow_id)))
 
     def _reset(self) -> None:
         """Forgets everything that one network could tell of another; not the names, which are the same everywhere."""
-        self._scanner.reset()
+        self._follower.book.finish()
         self._joiner.reset()
         self._handover.reset()
         self._follower.reset()
+        self._closed_ns = 0
 
     def _forget_names(self) -> None:
         """The table of names is nearly full: begins it anew, and with it the memory of answers that point into it."""
         self._names.reset()
         self._joiner.reset()
         self._classified = 0
+        self._follower.forget_names()
         self._handover.counts["names_forgotten"] += 1
 
     def _judge(self, episode: Episode) -> Verdict:

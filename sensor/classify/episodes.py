@@ -29,7 +29,6 @@ class Flow:
     """One flow that some evidence speaks of. Counters are final once `ended`."""
 
     flow_id: int
-    slot: int
     key: FlowKey
     device: Device
     network: str
@@ -40,12 +39,14 @@ class Flow:
     hints: list[Evidence] = field(default_factory=list)  # from address ranges: supporting
     overruled: bool = False  # its own name belongs to no app
     names: list[str] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)  # numbers of names already noted
     last_ns: int = 0
-    until_ns: int = 0  # idle after this
+    ended_ns: int = 0  # packet time at which the flow table found that it had ended; it counts as alive until then
     packets: int = 0
     bytes_up: int = 0
     bytes_down: int = 0
     ended: bool = False
+    waits: bool = False  # for its own name
     episode: _Open | None = None
 
 
@@ -108,8 +109,7 @@ class _Open:
     done_down: int = 0
     first_ns: int = 0
     last_ns: int = 0
-    until_ns: int = 0
-    open_until_ns: int = 0  # known to be open at least until then
+    alive_ns: int = 0
 
     def add(self, flow: Flow, found: Claim) -> None:
         flow.episode = self
@@ -162,7 +162,7 @@ class _Open:
                 self.done_up += flow.bytes_up
                 self.done_down += flow.bytes_down
                 self.last_ns = max(self.last_ns, flow.last_ns)
-                self.until_ns = max(self.until_ns, flow.until_ns)
+                self.alive_ns = max(self.alive_ns, flow.ended_ns)
             else:
                 live.append(flow)
         self.flows = live
@@ -171,7 +171,6 @@ class _Open:
 class EpisodeBook:
     """Open episodes by device and app.
 
-    `times_of` gives (last packet's time, time after which it is idle) of a flow that may still be in the flow table.
     `judge` gives the verdict; `idle_ns` the idle time of an activity; `emit` takes each episode that has closed.
     """
 
@@ -180,14 +179,12 @@ class EpisodeBook:
         *,
         judge: Callable[[Episode], Verdict],
         idle_ns: Callable[[Activity], int],
-        times_of: Callable[[Flow], tuple[int, int]],
         emit: Callable[[Episode], None],
         signatures_hash: str,
         versions: dict[str, str],
     ) -> None:
         self._judge = judge
         self._idle_ns = idle_ns
-        self._times_of = times_of
         self._emit = emit
         self._signatures_hash = signatures_hash
         self._versions = versions
@@ -206,7 +203,8 @@ class EpisodeBook:
             self._detach(flow)
         if own_name:
             self._attach(flow)
-        elif len(flow.told) == 1:
+        elif not flow.waits:
+            flow.waits = True
             self._waiting.append((flow.first_ns + SETTLE_NS, flow))
 
     def hint(self, flow: Flow) -> bool:
@@ -261,17 +259,12 @@ class EpisodeBook:
         episode.add(flow, found)
 
     def _is_open_at(self, episode: _Open, time_ns: int) -> bool:
-        if time_ns <= episode.open_until_ns:
+        if time_ns <= episode.alive_ns:
             return True
         episode.settle()
-        idle_ns = self._idle_ns(episode.activity)
-        episode.open_until_ns = max(episode.until_ns, episode.last_ns + idle_ns)
-        for flow in episode.flows:
-            if time_ns <= episode.open_until_ns:
-                return True
-            last_ns, until_ns = self._times_of(flow)
-            episode.open_until_ns = max(episode.open_until_ns, until_ns, last_ns + idle_ns)
-        return time_ns <= episode.open_until_ns
+        return bool(episode.flows) or time_ns <= max(
+            episode.alive_ns, episode.last_ns + self._idle_ns(episode.activity)
+        )
 
     def has_open(self, device_id: str) -> bool:
         """Whether any episode of this device is open."""
@@ -305,7 +298,7 @@ class EpisodeBook:
     def _finished(self, episode: _Open) -> Episode:
         apps = episode.apps
         ordered = sorted(episode.evidence, key=lambda one: (one.time_ns, one.frame, one.match.rule, str(one.flow)))
-        evidence = tuple(replace(one, packet_id=packet_id(one)) for one in ordered)
+        evidence = tuple(ordered)
         device = episode.device
         pending = Episode(
             id=episode.id,
@@ -343,6 +336,11 @@ def digest(*parts: object) -> str:
 def packet_id(one: Evidence) -> str:
     """Names one piece of evidence by what is in the packet, so that copies and slices of a capture agree."""
     return digest(one.time_ns, one.flow, one.kind, one.value)
+
+
+def stamped(episode: Episode) -> Episode:
+    """The episode with the packet ids of its evidence filled in, as the store wants it."""
+    return replace(episode, evidence=tuple(replace(one, packet_id=packet_id(one)) for one in episode.evidence))
 
 
 def episode_id(device: Device, apps: tuple[str, ...], first: Evidence) -> str:

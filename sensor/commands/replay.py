@@ -7,9 +7,10 @@ import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sensor import records, setup, tables
+from sensor.classify.episodes import stamped
 from sensor.classify.signatures import canonical
 from sensor.errors import UsageError
 from sensor.model import Outcome
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import argparse
 
     from sensor.capture import CaptureSource
-    from sensor.model import Batch, Episode
+    from sensor.model import Episode
     from sensor.pipeline import FlowRow
     from sensor.store import Store
 
@@ -39,9 +40,12 @@ def run(options: argparse.Namespace) -> int:
         lines = _Lines(options, stack)
 
         def take(episode: Episode) -> None:
+            if keeper.stores or lines.episodes:
+                episode = stamped(episode)
             lines.episode(episode)
             keeper.episode(episode)
 
+        progress = stack.enter_context(_Progress(source, quiet=options.quiet or options.json))
         pipeline = Pipeline(
             made.settings,
             made.signatures,
@@ -50,9 +54,10 @@ def run(options: argparse.Namespace) -> int:
             on_episode=take,
             on_flow=lines.flow if lines.flows else None,
             separate=options.separate,
+            on_progress=progress.update if progress.shown else None,
         )
-        with _Progress(source, quiet=options.quiet or options.json):
-            totals = pipeline.run(source)
+        totals = pipeline.run(source)
+        progress.stop()
         keeper.finish(source)
         if not options.json:
             tables.episodes(keeper.episodes, made, keeper.stored_ids)
@@ -68,13 +73,14 @@ class _Lines:
         self.flows = _opened(options.flows, stack)
         self._episodes = _opened(options.episodes, stack)
         self._json = options.json
+        self.episodes = bool(options.json or options.episodes)
 
     def flow(self, row: FlowRow) -> None:
         if self.flows:
             self.flows.write(records.line(records.flow_record(row)))
 
     def episode(self, episode: Episode) -> None:
-        if not (self._json or self._episodes):
+        if not self.episodes:
             return
         text = records.line(records.episode_record(episode))
         if self._episodes:
@@ -116,6 +122,10 @@ class _Keeper:
             ),
         )
         self._hashing = threading.Thread(target=self._hash, args=(options.paths,), daemon=True)
+
+    @property
+    def stores(self) -> bool:
+        return self._store is not None
 
     def episode(self, episode: Episode) -> None:
         self.episodes.append(episode)
@@ -165,16 +175,20 @@ def _sha256(path: str) -> str | None:
 
 
 class _Progress:
-    """A bar on a terminal, nothing elsewhere."""
+    """A bar on a terminal, nothing elsewhere. It begins with the first update, for it runs a thread of its own."""
 
     def __init__(self, source: CaptureSource, *, quiet: bool) -> None:
-        self._source = source
-        self._shown = not quiet and sys.stderr.isatty()
+        self.shown = not quiet and sys.stderr.isatty()
+        self._total = source.total_bytes
         self._bar: Any = None
+        self._task: Any = None
 
-    def __enter__(self) -> None:
-        if not self._shown:
-            return
+    def update(self, read_bytes: int) -> None:
+        if self._bar is None:
+            self._start()
+        self._bar.update(self._task, completed=read_bytes)
+
+    def _start(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
@@ -187,21 +201,16 @@ class _Progress:
             console=Console(stderr=True),
             transient=True,
         )
-        task = self._bar.add_task("reading", total=self._source.total_bytes)
+        self._task = self._bar.add_task("reading", total=self._total)
         self._bar.start()
-        batches = self._source.batches
 
-        def watched() -> Any:
-            for batch in batches():
-                yield batch
-                self._bar.update(task, completed=self._source.read_bytes)
-
-        self._source.batches = watched  # type: ignore[method-assign]  # the bar looks on while batches pass
-
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
         if self._bar is not None:
             self._bar.stop()
+            self._bar = None
 
+    def __enter__(self) -> Self:
+        return self
 
-if TYPE_CHECKING:
-    _ = Batch
+    def __exit__(self, *_: object) -> None:
+        self.stop()

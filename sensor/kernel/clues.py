@@ -11,6 +11,7 @@ from sensor.kernel.layout import (
     COLLECT_CLUES,
     COLLECT_LIMIT,
     EARLY_CLUES,
+    HELLO_BYTES,
     KIND_DNS,
     KIND_HTTP,
     KIND_QUIC,
@@ -26,7 +27,7 @@ from sensor.kernel.layout import (
     READ_PENDING,
     STUN_CLUES,
 )
-from sensor.kernel.wire import u8, u16, u32
+from sensor.kernel.wire import u8, u16, u24, u32
 
 STUN_MAGIC = 0x2112A442  # RFC 8489 5
 
@@ -35,41 +36,81 @@ STUN_MAGIC = 0x2112A442  # RFC 8489 5
 def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, notices):
     """Judges a TCP payload at `relative` bytes into its stream. Returns the kind of clue it is, or 0.
 
-    Where the kind has a name in it, `found[0:2]` is its place; `found[2]` is READ_PENDING or READ_HAND_OVER.
+    Where the kind has a name in it, `found[0:2]` is its place; `found[2]` is READ_PENDING or READ_HAND_OVER; `found[5]` is
+    where in the stream what is put together begins.
     """
     phase = row["phase_0"] if side == 0 else row["phase_1"]
-    clues = np.int64(row["clues_0"] if side == 0 else row["clues_1"])
     if phase == PHASE_DONE:
         return 0
+    clues = np.int64(row["clues_0"] if side == 0 else row["clues_1"])
+    until = np.int64(row["until_0"] if side == 0 else row["until_1"])
     found[2] = READ_HAND_OVER
     kind = 0
     following = phase
     if phase == PHASE_COLLECTING:
-        if relative >= COLLECT_BYTES or clues >= COLLECT_CLUES:
+        if clues >= COLLECT_CLUES:
             notices[COLLECT_LIMIT] += 1
             following = PHASE_DONE
-        elif relative >= -COLLECT_BYTES:
+        elif -COLLECT_BYTES <= relative < until:
             kind = KIND_SEGMENT
-    elif relative == 0:
-        if dns:
+    elif dns and relative == until:
+        # `until` is where the next message begins. Whole messages are read as they come; else the rest is put together.
+        if whole_messages(buf, start, end):
+            kind = KIND_DNS
+            found[2] = READ_PENDING
+            until += end - start
+            clues -= 1  # as little work as a datagram
+        else:
             kind = KIND_SEGMENT
             following = PHASE_COLLECTING
-        else:
-            kind = first_payload(buf, start, end, found)
-            following = PHASE_COLLECTING if kind == KIND_SEGMENT else PHASE_DONE
+            until += COLLECT_BYTES
+    elif dns:
+        if 0 < relative - until < COLLECT_BYTES:  # neither a repeat nor far ahead
+            kind = KIND_SEGMENT
+            following = PHASE_COLLECTING
+            until += COLLECT_BYTES
+    elif relative == 0:
+        kind = first_payload(buf, start, end, found)
+        until = beginning(buf, start, end)
+        following = PHASE_COLLECTING if kind == KIND_SEGMENT else PHASE_DONE
     elif known_base and 0 < relative < COLLECT_BYTES and clues < EARLY_CLUES:
         kind = KIND_SEGMENT  # overtook the first one, which is still to come
     elif not known_base or clues >= EARLY_CLUES:
         following = PHASE_DONE
     if kind:
         clues += 1
+        if dns and kind == KIND_SEGMENT:
+            found[5] = until - COLLECT_BYTES
     if side == 0:
         row["phase_0"] = following
         row["clues_0"] = clues
+        row["until_0"] = until
     else:
         row["phase_1"] = following
         row["clues_1"] = clues
+        row["until_1"] = until
     return kind
+
+
+@njit(cache=True, nogil=True)
+def whole_messages(buf, start, end):
+    """Whether a segment holds whole DNS messages, each behind its length (RFC 1035 4.2.2), and nothing else."""
+    at = start
+    while at + 14 <= end:
+        at += 2 + u16(buf, at)
+    return at == end
+
+
+@njit(cache=True, nogil=True)
+def beginning(buf, start, end):
+    """How many bytes of a stream may belong to the message it begins with, as far as its first bytes tell."""
+    if end - start >= 9 and u8(buf, start) == 22:
+        message = 9 + u24(buf, start + 6)
+        if message <= 5 + u16(buf, start + 3):  # all in one record
+            return message
+        # Further records each add a header; a ClientHello is shorter than 64 KiB in practice (RFC 8446 4.1.2).
+        return min(message + 5 * (message // 256 + 1), np.int64(COLLECT_BYTES))
+    return np.int64(HELLO_BYTES)
 
 
 @njit(cache=True, nogil=True)

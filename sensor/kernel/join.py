@@ -11,7 +11,6 @@ from numba import njit
 from sensor.kernel.layout import (
     HIT_DNS_ANSWER,
     HIT_DNS_QUERY,
-    HIT_FLOW,
     HIT_HTTP,
     HIT_QUIC,
     HIT_RANGE,
@@ -27,6 +26,7 @@ from sensor.kernel.layout import (
     NAMED_ITSELF,
     NAMED_MATCHED,
     NS,
+    PORT_DNS,
 )
 from sensor.kernel.table import mix
 
@@ -257,7 +257,7 @@ def recall(memory, client_high, client_low, clue, clue_index, server_high, serve
         if answers_to(row, client_high, client_low, server_high, server_low, clue["time_ns"]):
             name_id = telling_name(row, name_match)
             write_hit(
-                hits[used], clue_index, HIT_DNS_ANSWER, name_id, max(name_match[name_id], 0), row["number"],
+                hits[used], clue_index, HIT_DNS_ANSWER, name_id, abs(name_match[name_id]), row["number"],
                 row["time_ns"], row["source"], side, router,
             )  # fmt: skip
             used += 1
@@ -266,10 +266,12 @@ def recall(memory, client_high, client_low, clue, clue_index, server_high, serve
 
 @njit(cache=True, nogil=True)
 def join(clues, begin, answers, answers_from, memory, stations, control, name_match, locals_, ranges,
-         everything, flows, hits, seed):  # fmt: skip
+         everything, marks, hits, seed):  # fmt: skip
     """Goes through the clues in order. Returns (clue reached, answers reached, hits written).
 
-    `locals_`, `ranges`: five int64 arrays each: halves of the lowest and the highest addresses, and each range's number. Stops early where hits might not all fit.
+    `locals_`, `ranges`: five int64 arrays each: halves of the lowest and the highest addresses, and each range's number.
+    `name_match` by name: a positive number where a signature can accuse by it, a negative one where the match is only listed.
+    `marks`: layout.MARK by slot, kept here alone. Stops early where hits might not all fit.
     """
     used = 0
     answer = answers_from
@@ -292,10 +294,8 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
         station = station_of(stations, mac, control, seed)
         router = 1 if station < 0 or stations[station]["router"] else 0
         if kind == KIND_NEW_FLOW:
-            if everything:
-                write_hit(hits[used], i, HIT_FLOW, 0, 0, clue["number"], clue["time_ns"], clue["source"], side, router)  # fmt: skip
-                used += 1
-            before = used
+            marks[clue["slot"]]["flow_id"] = clue["flow_id"]
+            marks[clue["slot"]]["named"] = 0
             used, known, matched = recall(
                 memory, device_high, device_low, clue, i, other_high, other_low, name_match, everything, hits, used,
                 side, router, seed,
@@ -307,12 +307,13 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
                     side, router, seed,
                 )  # fmt: skip
             if known:
-                flows[clue["slot"]]["named"] = flows[clue["slot"]]["named"] | NAMED_BY_DNS
                 control[J_FLOWS_DNS] += 1
-                if matched:
-                    flows[clue["slot"]]["named"] = flows[clue["slot"]]["named"] | NAMED_MATCHED
-            place = range_of(ranges[0], ranges[1], ranges[2], ranges[3], other_high, other_low)
-            if place >= 0 and used == before:
+                marks[clue["slot"]]["named"] = NAMED_BY_DNS | NAMED_MATCHED if matched else NAMED_BY_DNS
+            port = clue["dst_port"] if side == 0 else clue["src_port"]
+            place = np.int64(-1)
+            if not matched and port not in (PORT_DNS, 80, 443):  # there a name will tell more
+                place = range_of(ranges[0], ranges[1], ranges[2], ranges[3], other_high, other_low)
+            if place >= 0:
                 write_hit(hits[used], i, HIT_RANGE, 0, ranges[4][place], clue["number"], clue["time_ns"],
                           clue["source"], side, router)  # fmt: skip
                 used += 1
@@ -321,21 +322,23 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
                 answer += 1
             while answer < answers.shape[0] and answers[answer]["clue"] == i:
                 row = answers[answer]
+                answer += 1
+                if clue["src_port"] != PORT_DNS:
+                    continue  # only a server answers
                 control[J_ANSWERS] += 1
                 remember(memory, clue["dst_high"], clue["dst_low"], row, clue, control, seed)
                 asker = station_of(stations, clue["dst_mac"], control, seed)
                 if asker >= 0 and not stations[asker]["router"]:
                     remember(memory, MAC_MARK, clue["dst_mac"], row, clue, control, seed)
-                answer += 1
             if clue["name_id"] > 0 and clue["sequence"] == 0:
                 match = name_match[clue["name_id"]]
                 if match > 0 or everything:
-                    write_hit(hits[used], i, HIT_DNS_QUERY, clue["name_id"], max(match, 0), clue["number"],
+                    write_hit(hits[used], i, HIT_DNS_QUERY, clue["name_id"], abs(match), clue["number"],
                               clue["time_ns"], clue["source"], side, router)  # fmt: skip
                     used += 1
         elif clue["name_id"] > 0:
             match = name_match[clue["name_id"]]
-            row = flows[clue["slot"]]
+            row = marks[clue["slot"]]
             if kind != KIND_STUN:
                 row["named"] = row["named"] | NAMED_ITSELF
             # A flow's own name also overrules what DNS let one expect, so it is told even where no signature knows it.
@@ -347,7 +350,7 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
                     what = HIT_QUIC
                 elif kind == KIND_STUN:
                     what = HIT_STUN
-                write_hit(hits[used], i, what, clue["name_id"], max(match, 0), clue["number"], clue["time_ns"],
+                write_hit(hits[used], i, what, clue["name_id"], abs(match), clue["number"], clue["time_ns"],
                           clue["source"], side, router)  # fmt: skip
                 used += 1
     return clues.shape[0], answer, used

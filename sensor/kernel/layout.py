@@ -26,9 +26,8 @@ FLOW = np.dtype(
         ("phase_1", "u1"),
         ("clues_0", "u1"),  # how many payloads were handed on
         ("clues_1", "u1"),
-        ("named", "u1"),  # NAMED_* bits
         ("ended", "u1"),  # 1: since the batch began, 2: before it
-        ("pad_1", "u1", 6),
+        ("pad_1", "u1", 7),
         # second cache line
         ("bytes_0", "<i8"),  # bytes on the wire, from the link layer up
         ("bytes_1", "<i8"),
@@ -38,7 +37,9 @@ FLOW = np.dtype(
         ("base_1", "<u4"),
         ("flow_id", "<i8"),
         ("wheel", "<i4"),  # next row due in the same second, -1 at the end
-        ("pad_2", "u1", 20),
+        ("until_0", "<u4"),  # how far into the stream its beginning may reach
+        ("until_1", "<u4"),
+        ("pad_2", "u1", 12),
         # third cache line: written once
         ("first_ns", "<i8"),
         ("first_number", "<i8"),
@@ -49,7 +50,9 @@ FLOW = np.dtype(
         ("vlan", "<u2"),
         ("ttl_0", "u1"),
         ("ttl_1", "u1"),
-        ("pad_3", "u1", 20),
+        ("pad_3", "u1", 4),
+        ("ended_ns", "<i8"),  # packet time at which the end was found out
+        ("pad_4", "u1", 8),
     ],
     align=False,
 )
@@ -67,9 +70,9 @@ CLUE = np.dtype(
         ("number", "<i8"),
         ("source", "<i4"),
         ("length", "<i4"),  # captured payload bytes
-        ("offset", "<i8"),  # of the payload in the batch's buffer
+        ("offset", "<i8"),  # of the payload in the batch's buffer; once gathered, in the bytes kept of it
         ("sequence", "<i8"),  # TCP: offset of the payload in its stream
-        ("name_offset", "<i8"),  # in the batch's buffer
+        ("name_offset", "<i8"),  # as `offset`
         ("name_length", "<i4"),
         ("name_id", "<i4"),  # 0: none
         ("src_high", "<i8"),
@@ -83,9 +86,13 @@ CLUE = np.dtype(
         ("ttl", "u1"),
         ("src_mac", "<i8"),
         ("dst_mac", "<i8"),
+        ("first_ns", "<i8"),  # of the flow
     ],
     align=False,
 )
+
+# What the joiner notes of a flow, by its slot.
+MARK = np.dtype([("flow_id", "<i8"), ("named", "<i8")])
 
 KIND_NEW_FLOW, KIND_TLS, KIND_HTTP, KIND_DNS, KIND_SEGMENT, KIND_QUIC, KIND_STUN = 1, 2, 3, 4, 5, 6, 7
 READ_PENDING, READ_DONE, READ_HAND_OVER = 0, 1, 2
@@ -185,7 +192,7 @@ HIT = np.dtype(
         ("router", "<i4"),  # 1: the device's MAC is a router's, or not visible
     ]
 )
-HIT_TLS, HIT_QUIC, HIT_HTTP, HIT_DNS_ANSWER, HIT_DNS_QUERY, HIT_RANGE, HIT_STUN, HIT_FLOW = range(1, 9)
+HIT_TLS, HIT_QUIC, HIT_HTTP, HIT_DNS_ANSWER, HIT_DNS_QUERY, HIT_RANGE, HIT_STUN = range(1, 8)
 
 (
     H_PROTO,
@@ -205,9 +212,11 @@ HIT_TLS, HIT_QUIC, HIT_HTTP, HIT_DNS_ANSWER, HIT_DNS_QUERY, HIT_RANGE, HIT_STUN,
     H_SRC_MAC,
     H_DST_MAC,
     H_FRAGMENT,
-    H_DEPTH,
+    H_SIDE,
+    H_BUCKET,
+    H_WARMED,
     H_SIZE,
-) = range(19)
+) = range(21)
 
 # Idle times after which a flow has ended, in packet time.
 NS = 1_000_000_000
@@ -224,6 +233,7 @@ CLOCK_BACK_NS = 3600 * NS  # packet time further back than this sets the clock a
 
 PORT_DNS = 53
 
+HELLO_BYTES = 17408  # a TLS record's most, and what comes before it
 COLLECT_BYTES = 65536  # how far into a stream a name is looked for
 COLLECT_CLUES = 96
 EARLY_CLUES = 16  # segments kept while the first one has not been seen

@@ -14,9 +14,12 @@ from sensor.kernel.table import mix
 from sensor.kernel.wire import i64, u8, u16, u32
 
 # Slots of the names' `control` array (int64).
-N_COUNT, N_ARENA, N_FULL, N_SIZE = range(4)
+N_COUNT, N_ARENA, N_FULL, N_BROKEN, N_SIZE = range(5)
+
+ODD, BROKEN = np.int64(-1), np.int64(-2)
 
 DNS_A, DNS_CNAME, DNS_AAAA, DNS_SVCB, DNS_HTTPS, DNS_IN = 1, 5, 28, 64, 65, 1
+TCP = 6
 MAX_ANSWERS = 64  # records read of one message in the compiled loop; longer ones are handed over
 TTL_LIMIT_S = 86400 * 7  # RFC 8767 4 suggests capping at a week
 
@@ -82,120 +85,134 @@ def intern(buf, start, length, index, starts, lengths, hashes, arena, control, s
 
 @njit(cache=True, nogil=True)
 def dns_name(buf, start, at, end, text):
-    """Reads a name (RFC 1035 4.1.4) into `text`. Returns (bytes of text, where the record goes on), or -1 where odd.
+    """Reads a name (RFC 1035 4.1.4) into `text`. Returns (bytes of text, where the record goes on).
 
-    Pointers must lead strictly backwards. Labels with anything but letters, digits, '-' and '_' are odd.
+    Or (ODD, at) where the decoder should look: anything but letters, digits, '-' and '_' in a label, an extreme length;
+    (BROKEN, at) where no decoder could read it: a reserved label type, a pointer that does not lead strictly towards the
+    start, the end of the message.
     """
     written = 0
     after = np.int64(-1)
     lowest = at
     while True:
         if at >= end:
-            return np.int64(-1), at
+            return BROKEN, at
         length = u8(buf, at)
         if length >= 0xC0:
             if at + 2 > end:
-                return np.int64(-1), at
+                return BROKEN, at
             if after < 0:
                 after = at + 2
             at = start + (u16(buf, at) & 0x3FFF)
-            if at >= lowest or at < start + 12:
-                return np.int64(-1), at
+            if at >= lowest:
+                return BROKEN, at
+            if at < start + 12:
+                return ODD, at
             lowest = at
             continue
         if length >= 0x40:
-            return np.int64(-1), at
+            return BROKEN, at
         at += 1
         if length == 0:
             return np.int64(written), at if after < 0 else after
-        if at + length > end or written + length + 1 > 254:
-            return np.int64(-1), at
+        if written + length + 1 > 254:
+            return ODD, at
+        if at + length > end:
+            return BROKEN, at
         if written > 0:
             text[written] = 46
             written += 1
         for i in range(length):
             c = u8(buf, at + i)
             if not (97 <= (c | 32) <= 122 or 48 <= c <= 57 or c == 45 or c == 95):
-                return np.int64(-1), at
+                return ODD, at
             text[written] = c
             written += 1
         at += length
 
 
 @njit(cache=True, nogil=True)
-def skip_dns_name(buf, at, end):
-    """Where a record goes on after its owner name; -1 where it is odd."""
-    while at < end:
-        length = u8(buf, at)
-        if length >= 0xC0:
-            return at + 2 if at + 2 <= end else np.int64(-1)
-        if length >= 0x40:
-            return np.int64(-1)
-        at += 1 + length
-        if length == 0:
-            return at
-    return np.int64(-1)
+def read_dns(buf, clue, index_of_clue, answers, used, text, index, starts, lengths, hashes, arena, control, seed):
+    """Reads a plain DNS message: one question, records of the answer section. Returns answers used, ODD or BROKEN.
 
-
-@njit(cache=True, nogil=True)
-def read_dns(buf, clue, place, answers, used, text, index, starts, lengths, hashes, arena, control, seed):
-    """Reads a plain DNS message: one question, records of the answer section. Returns answers used, or -1 where odd.
-
-    The clue gets the question's name; `sequence` 1 says it is a response. Odd messages change nothing and are handed over.
+    The clue gets the question's name; `sequence` 1 says it is a response. Odd messages change nothing and are handed over;
+    of broken ones nothing can be read. Answers before a damaged one count, as for the decoder.
     """
     start = clue["offset"]
     end = start + clue["length"]
+    if clue["proto"] == TCP:  # each message behind its length (RFC 1035 4.2.2); several are the decoder's
+        if end - start < 2 or start + 2 + u16(buf, start) != end:
+            return ODD
+        start += 2
     if end - start < 12:
-        return np.int64(-1)
+        return ODD
     flags = u16(buf, start + 2)
     count = u16(buf, start + 6)
     response = flags & 0x8000
     if flags & 0x7800 or u16(buf, start + 4) != 1 or count > MAX_ANSWERS or (not response and count):
-        return np.int64(-1)
+        return ODD
     length, at = dns_name(buf, start, start + 12, end, text)
-    if length <= 0 or at + 4 > end or u16(buf, at + 2) != DNS_IN:
-        return np.int64(-1)
+    if length < 0:
+        return length
+    if length == 0:
+        return ODD
+    if at + 4 > end:
+        return BROKEN
+    if u16(buf, at + 2) != DNS_IN or (response and used + count > answers.shape[0]):
+        return ODD
     at += 4
-    if response and used + count > answers.shape[0]:
-        return np.int64(-1)
     name_id = intern(text, 0, length, index, starts, lengths, hashes, arena, control, seed)
-    alias_id = np.int64(0)
-    first = used
     if response and not flags & 0x000F:
-        for _ in range(count):
-            at = skip_dns_name(buf, at, end)
-            if at < 0 or at + 10 > end:
-                return np.int64(-1)
-            kind, klass, size = u16(buf, at), u16(buf, at + 2), u16(buf, at + 8)
-            ttl = u32(buf, at + 4)
-            at += 10
-            if at + size > end:
-                return np.int64(-1)
-            if klass == DNS_IN and kind == DNS_CNAME:
-                length, _after = dns_name(buf, start, at, end, text)
-                if length <= 0:
-                    return np.int64(-1)
-                alias_id = intern(text, 0, length, index, starts, lengths, hashes, arena, control, seed)
-            elif kind in (DNS_SVCB, DNS_HTTPS):
-                return np.int64(-1)  # their address hints are the decoder's
-            elif klass == DNS_IN and ((kind == DNS_A and size == 4) or (kind == DNS_AAAA and size == 16)):
-                row = answers[used]
-                row["clue"] = place
-                row["name_id"] = name_id
-                row["alias_id"] = alias_id
-                row["ttl_s"] = min(ttl, TTL_LIMIT_S)
-                if kind == DNS_A:
-                    row["high"] = 0
-                    row["low"] = (np.int64(0xFFFF) << 32) | u32(buf, at)
-                else:
-                    row["high"] = i64(buf, at)
-                    row["low"] = i64(buf, at + 8)
-                used += 1
-            at += size
-    elif first != used:
-        return np.int64(-1)
+        used = read_answers(
+            buf, start, at, end, count, index_of_clue, name_id, answers, used, text,
+            index, starts, lengths, hashes, arena, control, seed,
+        )  # fmt: skip
+        if used < 0:
+            return used
     clue["name_id"] = name_id
     clue["sequence"] = 1 if response else 0
+    return used
+
+
+@njit(cache=True, nogil=True)
+def read_answers(buf, start, at, end, count, index_of_clue, name_id, answers, used, text,
+                 index, starts, lengths, hashes, arena, control, seed):  # fmt: skip
+    """Addresses in the answer section, up to where it breaks. Returns answers used, or ODD."""
+    alias_id = np.int64(0)
+    for _ in range(count):
+        length, at = dns_name(buf, start, at, end, text)
+        if length == ODD:
+            return ODD
+        if length == BROKEN or at + 10 > end:
+            return used
+        kind, klass, size = u16(buf, at), u16(buf, at + 2), u16(buf, at + 8)
+        ttl = u32(buf, at + 4)
+        at += 10
+        if at + size > end:
+            return used
+        if kind in (DNS_SVCB, DNS_HTTPS) or klass != DNS_IN:
+            return ODD  # address hints, and the meanings of other classes, are the decoder's
+        if kind == DNS_CNAME:
+            length, after = dns_name(buf, start, at, end, text)
+            if length <= 0 or after != at + size:
+                return ODD
+            alias_id = intern(text, 0, length, index, starts, lengths, hashes, arena, control, seed)
+        elif kind in (DNS_A, DNS_AAAA):
+            if size != (4 if kind == DNS_A else 16):
+                return ODD
+            row = answers[used]
+            row["clue"] = index_of_clue
+            row["name_id"] = name_id
+            row["alias_id"] = alias_id
+            row["ttl_s"] = 0 if ttl & 0x80000000 else min(ttl, TTL_LIMIT_S)  # RFC 2181 8
+            if kind == DNS_A:
+                row["high"] = 0
+                row["low"] = (np.int64(0xFFFF) << 32) | u32(buf, at)
+            else:
+                row["high"] = i64(buf, at)
+                row["low"] = i64(buf, at + 8)
+            used += 1
+        at += size
     return used
 
 
@@ -225,11 +242,11 @@ def read_names(buf, clues, answers, wanted, prefixes, index, starts, lengths, ha
                 after = read_dns(
                     buf, clue, i, answers, used, text, index, starts, lengths, hashes, arena, control, seed
                 )
-                if after < 0:
-                    clue["read"] = READ_HAND_OVER
-                else:
+                clue["read"] = READ_HAND_OVER if after == ODD else READ_DONE
+                if after == BROKEN:
+                    control[N_BROKEN] += 1
+                elif after >= 0:
                     used = after
-                    clue["read"] = READ_DONE
             elif kind == KIND_STUN:
                 known = control[N_COUNT]
                 length = stun_dialect(buf, clue["offset"], clue["offset"] + clue["length"], wanted, prefixes, text)

@@ -16,6 +16,7 @@ from sensor.kernel.layout import (
     FLOWS_EXPIRED,
     FLOWS_OPENED,
     FLOWS_REOPENED,
+    H_BUCKET,
     H_DST_HIGH,
     H_DST_LOW,
     H_DST_MAC,
@@ -25,6 +26,7 @@ from sensor.kernel.layout import (
     H_PAYLOAD,
     H_PROTO,
     H_SEQUENCE,
+    H_SIDE,
     H_SIZE,
     H_SRC_HIGH,
     H_SRC_LOW,
@@ -33,7 +35,11 @@ from sensor.kernel.layout import (
     H_TCP_FLAGS,
     H_TTL,
     H_VLAN,
+    H_WARMED,
+    KIND_HTTP,
     KIND_NEW_FLOW,
+    KIND_TLS,
+    PORT_DNS,
     READ_PENDING,
     SNAPPED,
     STATE_BASE_0,
@@ -62,6 +68,7 @@ from sensor.kernel.table import (
     schedule,
 )
 
+BLOCK = 32  # frames whose headers are read before their flows are looked up
 BIAS = np.int64(-0x8000000000000000)  # flips the sign bit, so that halves of addresses compare as unsigned
 
 
@@ -135,7 +142,8 @@ def new_row(flows, heads, wheel, free, control, notices, bucket, h, frame, swapp
     row["ttl_0"] = 0
     row["ttl_1"] = 0
     row["vlan"] = h[H_VLAN] if h[H_VLAN] >= 0 else 0xFFFF
-    row["named"] = 0
+    row["until_0"] = 0
+    row["until_1"] = 0
     row["ended"] = 0
     schedule(flows, wheel, control, slot, frame["time_ns"] + idle_limit_ns(row))
     notices[FLOWS_OPENED] += 1
@@ -143,23 +151,21 @@ def new_row(flows, heads, wheel, free, control, notices, bucket, h, frame, swapp
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def flow_of(flows, heads, wheel, free, ended, control, notices, h, frame, seed, found):
+def flow_of(flows, heads, wheel, free, ended, control, notices, h, frame, found):
     """The row of this packet's flow, made if it is new (`found[3]` is 1 then); -1 where the table is full.
 
     `found[4]` is the side that sent the packet.
     """
     sport, dport = h[H_SRC_PORT], h[H_DST_PORT]
-    swapped = before(h[H_DST_HIGH], h[H_DST_LOW], dport, h[H_SRC_HIGH], h[H_SRC_LOW], sport)
+    side = h[H_SIDE]
+    swapped = side == 1
     if swapped:
         a_high, a_low, a_port = h[H_DST_HIGH], h[H_DST_LOW], dport
         b_high, b_low, b_port = h[H_SRC_HIGH], h[H_SRC_LOW], sport
     else:
         a_high, a_low, a_port = h[H_SRC_HIGH], h[H_SRC_LOW], sport
         b_high, b_low, b_port = h[H_DST_HIGH], h[H_DST_LOW], dport
-    side = 1 if swapped else 0
-    ports_proto = (a_port << 24) | (b_port << 8) | h[H_PROTO]
-    hashed = hash_key(a_high, a_low, b_high, b_low, ports_proto, seed)
-    bucket = np.int64(hashed & np.uint64(heads.shape[0] - 1))
+    bucket = h[H_BUCKET]
     found[3] = 0
     found[4] = side
     slot = find(flows, heads, bucket, a_high, a_low, b_high, b_low, a_port, b_port, h[H_PROTO])
@@ -273,6 +279,7 @@ def write_clue(clue, kind, side, row, slot, frame, h, relative, found):
     clue["vlan"] = row["vlan"]
     clue["opener"] = row["opener"]
     clue["ttl"] = h[H_TTL]
+    clue["first_ns"] = row["first_ns"]
     clue["src_mac"] = h[H_SRC_MAC]
     clue["dst_mac"] = h[H_DST_MAC]
 
@@ -284,13 +291,67 @@ def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters
     Stops early where the clues might not all fit: call it again with what it returned. `counters` and `notices` follow
     `layout.COUNTERS` and `layout.NOTICES`.
     """
-    h = np.zeros(H_SIZE, np.int64)
-    found = np.zeros(5, np.int64)
+    headers = np.zeros((BLOCK, H_SIZE), np.int64)
+    kinds = np.zeros(BLOCK, np.int64)
+    found = np.zeros(6, np.int64)
     written = 0
-    limit = clues.shape[0] - 2  # a frame writes two at most: a new flow, and what it says
-    for i in range(start, frames.shape[0]):
+    limit = clues.shape[0] - 2 * BLOCK  # a frame writes two at most: a new flow, and what it says
+    for first in range(start, frames.shape[0], BLOCK):
         if written > limit:
-            return i, written
+            return first, written
+        last = min(first + BLOCK, frames.shape[0])
+        locate_block(buf, frames, first, last, headers, kinds, flows, heads, notices, seed)
+        for i in range(first, last):
+            frame = frames[i]
+            advance_clock(flows, heads, wheel, free, ended, control, notices, frame["time_ns"])
+            kind = kinds[i - first]
+            if kind > CLASSIFIED_OTHER:
+                counters[kind] += 1
+                continue
+            h = headers[i - first]
+            slot = flow_of(flows, heads, wheel, free, ended, control, notices, h, frame, found)
+            if slot < 0:
+                counters[DROPPED_TABLE_FULL] += 1
+                continue
+            counters[kind] += 1
+            row = flows[slot]
+            side = found[4]
+            count(row, side, frame, h)
+            if found[3]:
+                found[0] = 0
+                found[1] = 0
+                found[2] = READ_PENDING
+                write_clue(clues[written], KIND_NEW_FLOW, side, row, slot, frame, h, 0, found)
+                written += 1
+            found[0] = 0
+            found[1] = 0
+            found[5] = 0
+            clue = 0
+            relative = np.int64(0)
+            if kind == CLASSIFIED_TCP:
+                relative, known = follow_tcp(row, side, h)
+                if h[H_PAYLOAD] < h[H_END]:
+                    dns = h[H_SRC_PORT] == PORT_DNS or h[H_DST_PORT] == PORT_DNS
+                    clue = stream_clue(buf, h[H_PAYLOAD], h[H_END], relative, known, row, side, dns, found, notices)
+            elif kind == CLASSIFIED_UDP:
+                clue = datagram_clue(
+                    buf, h[H_PAYLOAD], h[H_END], h[H_MISSING], row, side, h[H_SRC_PORT], h[H_DST_PORT], found
+                )
+            if clue:
+                write_clue(clues[written], clue, side, row, slot, frame, h, relative - found[5], found)
+                written += 1
+    return frames.shape[0], written
+
+
+@njit(cache=True, nogil=True)
+def locate_block(buf, frames, first, last, headers, kinds, flows, heads, notices, seed):
+    """Headers of some frames, and the place of each one's flow.
+
+    Going ahead of the flow table by a block lets the reads of its rows, scattered over memory, wait for each other's
+    memory together: what is read here is in the cache when its turn comes.
+    """
+    warmed = np.int64(0)
+    for i in range(first, last):
         frame = frames[i]
         at = frame["offset"]
         end = at + frame["captured_bytes"]
@@ -298,42 +359,33 @@ def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters
         notices[BYTES_ON_WIRE] += frame["wire_bytes"]
         if wire_end > end:
             notices[SNAPPED] += 1
-        advance_clock(flows, heads, wheel, free, ended, control, notices, frame["time_ns"])
+        h = headers[i - first]
         kind = locate(buf, at, end, wire_end, frame["link"], h, notices)
-        if kind > CLASSIFIED_OTHER:
-            counters[kind] += 1
-            continue
-        slot = flow_of(flows, heads, wheel, free, ended, control, notices, h, frame, seed, found)
-        if slot < 0:
-            counters[DROPPED_TABLE_FULL] += 1
-            continue
-        counters[kind] += 1
-        row = flows[slot]
-        side = found[4]
-        count(row, side, frame, h)
-        if found[3]:
-            found[0] = 0
-            found[1] = 0
-            found[2] = READ_PENDING
-            write_clue(clues[written], KIND_NEW_FLOW, side, row, slot, frame, h, 0, found)
-            written += 1
-        found[0] = 0
-        found[1] = 0
-        clue = 0
-        relative = np.int64(0)
-        if kind == CLASSIFIED_TCP:
-            relative, known = follow_tcp(row, side, h)
-            if h[H_PAYLOAD] < h[H_END]:
-                dns = h[H_SRC_PORT] == 53 or h[H_DST_PORT] == 53
-                clue = stream_clue(buf, h[H_PAYLOAD], h[H_END], relative, known, row, side, dns, found, notices)
-        elif kind == CLASSIFIED_UDP:
-            clue = datagram_clue(
-                buf, h[H_PAYLOAD], h[H_END], h[H_MISSING], row, side, h[H_SRC_PORT], h[H_DST_PORT], found
-            )
-        if clue:
-            write_clue(clues[written], clue, side, row, slot, frame, h, relative, found)
-            written += 1
-    return frames.shape[0], written
+        kinds[i - first] = kind
+        if kind <= CLASSIFIED_OTHER:
+            place(h, heads, seed)
+            warmed += heads[h[H_BUCKET]]
+    for i in range(first, last):
+        if kinds[i - first] <= CLASSIFIED_OTHER:
+            slot = heads[headers[i - first, H_BUCKET]]
+            if slot >= 0:
+                warmed += flows[slot]["last_ns"] + flows[slot]["bytes_0"]
+    headers[0, H_WARMED] = warmed  # kept, so that the reads are not optimised away
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def place(h, heads, seed):
+    """Which side sent the packet (`h[H_SIDE]`), and the hash bucket of its flow (`h[H_BUCKET]`)."""
+    sport, dport = h[H_SRC_PORT], h[H_DST_PORT]
+    if before(h[H_DST_HIGH], h[H_DST_LOW], dport, h[H_SRC_HIGH], h[H_SRC_LOW], sport):
+        h[H_SIDE] = 1
+        ports_proto = (dport << 24) | (sport << 8) | h[H_PROTO]
+        hashed = hash_key(h[H_DST_HIGH], h[H_DST_LOW], h[H_SRC_HIGH], h[H_SRC_LOW], ports_proto, seed)
+    else:
+        h[H_SIDE] = 0
+        ports_proto = (sport << 24) | (dport << 8) | h[H_PROTO]
+        hashed = hash_key(h[H_SRC_HIGH], h[H_SRC_LOW], h[H_DST_HIGH], h[H_DST_LOW], ports_proto, seed)
+    h[H_BUCKET] = np.int64(hashed & np.uint64(heads.shape[0] - 1))
 
 
 @njit(cache=True, nogil=True)
@@ -344,3 +396,27 @@ def end_all(flows, heads, ended, control):
         if flows[slot]["ended"] == 0 and flows[slot]["flow_id"] >= 0:
             end_flow(flows, heads, ended, control, slot)
     return control[C_CLOCK_NS]
+
+
+@njit(cache=True, nogil=True)
+def gather(buf, clues, kept):
+    """Copies what is wanted of the payloads into `kept`, and lets the clues point there. Returns the bytes used.
+
+    Of a name in plain sight only the name; of a new flow nothing. `kept` has room for all payloads.
+    """
+    used = 0
+    for i in range(clues.shape[0]):
+        clue = clues[i]
+        if clue["kind"] == KIND_NEW_FLOW:
+            start, length = 0, 0
+        elif clue["kind"] in (KIND_TLS, KIND_HTTP):
+            start, length = clue["name_offset"], np.int64(clue["name_length"])
+        else:
+            start, length = clue["offset"], np.int64(clue["length"])
+        for k in range(length):
+            kept[used + k] = buf[start + k]
+        clue["offset"] = used
+        clue["name_offset"] = used
+        clue["length"] = length
+        used += length
+    return used

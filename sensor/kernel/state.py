@@ -10,12 +10,15 @@ import numpy as np
 from sensor.kernel import layout
 from sensor.kernel.dialect import PREFIX_BYTES
 from sensor.kernel.join import J_SIZE, MEMORY, STATION, WAYS, join
-from sensor.kernel.names import N_COUNT, N_SIZE, intern, read_names
-from sensor.kernel.scan import end_all, scan
-from sensor.kernel.table import C_ENDED, C_LIVE, C_SIZE, C_TOUCHED, release
+from sensor.kernel.names import N_BROKEN, N_COUNT, N_SIZE, intern, read_names
+from sensor.kernel.scan import end_all, gather, scan
+from sensor.kernel.table import C_CLOCK_NS, C_ENDED, C_LIVE, C_SIZE, C_TOUCHED, release
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sensor.model import Batch
 
 CLUES_PER_CALL = 1 << 16
 HITS_PER_CALL = 1 << 15
@@ -52,6 +55,16 @@ def aligned(rows: int, dtype: np.dtype[np.void]) -> NDArray[np.void]:
     return raw[start : start + rows * dtype.itemsize].view(dtype)
 
 
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What one batch gave: (clues, payload bytes they point into) in order; slots and rows of flows that ended."""
+
+    parts: list[tuple[NDArray[np.void], NDArray[np.uint8]]]
+    ended: tuple[NDArray[np.int32], NDArray[np.void]]
+    frames: int
+    last_ns: int
+
+
 class Scanner:
     """Flow table and counters of one stream of frames."""
 
@@ -77,9 +90,18 @@ class Scanner:
         self.wheel[:] = -1
         self.control[:] = 0
 
-    def begin(self) -> None:
-        """Before the frames of a batch: rows that were reported as ended may be used again."""
+    def read(self, batch: Batch) -> Scanned:
+        """Reads one batch. What comes back points neither into the batch nor into the flow table."""
         release(self.flows, self.ended, self.control)
+        parts = []
+        reached = 0
+        while reached < len(batch.frames):
+            reached, clues = self.scan(batch.buffer, batch.frames, reached)
+            clues = clues.copy()
+            kept = np.empty(int(clues["length"].sum()) + 1, np.uint8)
+            gather(batch.buffer, clues, kept)
+            parts.append((clues, kept))
+        return Scanned(parts, self.ended_rows(), len(batch.frames), int(batch.frames[-1]["time_ns"]))
 
     def scan(self, buffer: NDArray[np.uint8], frames: NDArray[np.void], start: int) -> tuple[int, NDArray[np.void]]:
         """Reads frames from `start` on; returns where it stopped and the clues (valid until the next call)."""
@@ -89,14 +111,16 @@ class Scanner:
         )  # fmt: skip
         return int(reached), self.clues[:written]
 
-    def end_all(self) -> None:
+    def finish(self) -> Scanned:
         """Ends the flows that are left."""
+        release(self.flows, self.ended, self.control)
         end_all(self.flows, self.heads, self.ended, self.control)
+        return Scanned([], self.ended_rows(), 0, int(self.control[C_CLOCK_NS]))
 
-    def ended_rows(self) -> NDArray[np.void]:
-        """Copies of the rows of flows that ended since `begin`."""
-        rows: NDArray[np.void] = self.flows[self.ended[: int(self.control[C_ENDED])]]
-        return rows
+    def ended_rows(self) -> tuple[NDArray[np.int32], NDArray[np.void]]:
+        """Slots of the flows that ended in this batch, and copies of their rows."""
+        slots = self.ended[: int(self.control[C_ENDED])].copy()
+        return slots, self.flows[slots]
 
     @property
     def live(self) -> int:
@@ -141,6 +165,11 @@ class Names:
         return self.arena[start : start + int(self.lengths[number])].tobytes().decode("ascii")
 
     @property
+    def broken_messages(self) -> int:
+        """DNS messages of which nothing could be read."""
+        return int(self.control[N_BROKEN])
+
+    @property
     def full(self) -> bool:
         """Whether it is time to forget: less than a tenth is left."""
         return len(self) > self.starts.shape[0] * 9 // 10 or int(self.control[1]) > self.arena.shape[0] * 9 // 10
@@ -159,17 +188,18 @@ class Names:
                 places = np.unique((places + np.uint64(1)) & mask)
                 places = places[self.index[places] != 0]
         self.match[: count + 1] = 0
-        self.control[:] = 0
+        self.control[:2] = 0  # names and bytes; the rest counts on
         self.shown.clear()
 
 
 class Joiner:
     """The memory of DNS answers and of stations; turns clues into hits, in order."""
 
-    def __init__(self, memory_rows: int, names: Names, seed: int) -> None:
-        """`memory_rows`: capacity of the DNS memory, a power of two, at least 8."""
+    def __init__(self, memory_rows: int, names: Names, seed: int, flow_rows: int) -> None:
+        """`memory_rows`: capacity of the DNS memory, at least 8. `flow_rows`: the scanner's."""
         self.names = names
-        self.memory = np.zeros(max(memory_rows, WAYS), MEMORY)
+        sets = 1 << max((memory_rows // WAYS).bit_length() - 1, 0)  # a power of two: places are masked
+        self.memory = np.zeros(sets * WAYS, MEMORY)
         self.stations = np.zeros(1 << 15, STATION)
         self.control = np.zeros(J_SIZE, np.int64)
         self.hits = np.zeros(HITS_PER_CALL, layout.HIT)
@@ -180,6 +210,7 @@ class Joiner:
         self.stun_wanted = np.zeros((0, 2), np.int64)
         self.stun_usernames = np.zeros((0, PREFIX_BYTES), np.uint8)
         self.everything = False
+        self.marks = np.zeros(flow_rows, layout.MARK)
         self._used = False
 
     def read_names(self, buffer: NDArray[np.uint8], clues: NDArray[np.void]) -> tuple[NDArray[np.void], int]:
@@ -196,15 +227,21 @@ class Joiner:
         return self.answers[:used], int(odd)
 
     def join(
-        self, clues: NDArray[np.void], begin: int, answers: NDArray[np.void], answers_from: int, flows: NDArray[np.void]
+        self, clues: NDArray[np.void], begin: int, answers: NDArray[np.void], answers_from: int
     ) -> tuple[int, int, NDArray[np.void]]:
         """Hits of the clues from `begin` on; returns where it stopped in clues and answers, and the hits."""
         self._used = True
         reached, answer, used = join(
             clues, begin, answers, answers_from, self.memory, self.stations, self.control, self.names.match,
-            self.locals.columns(), self.ranges.columns(), self.everything, flows, self.hits, self.seed,
+            self.locals.columns(), self.ranges.columns(), self.everything, self.marks, self.hits, self.seed,
         )  # fmt: skip
         return int(reached), int(answer), self.hits[:used]
+
+    def named(self, slots: NDArray[np.int32], flow_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """NAMED_* bits of flows that ended."""
+        marks = self.marks[slots]
+        bits: NDArray[np.int64] = np.where(marks["flow_id"] == flow_ids, marks["named"], 0)
+        return bits
 
     def reset(self) -> None:
         """Forgets answers and stations."""

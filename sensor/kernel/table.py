@@ -110,6 +110,7 @@ def end_flow(flows, heads, ended, control, slot):
     """Ends a flow: it can no longer be found; its row stays until the next batch. The wheel drops it when it comes by."""
     unlink(flows, heads, slot)
     flows[slot]["ended"] = 1
+    flows[slot]["ended_ns"] = control[C_CLOCK_NS]
     ended[control[C_ENDED]] = slot
     control[C_ENDED] += 1
     control[C_LIVE] -= 1

@@ -16,10 +16,11 @@ import dpkt
 import numpy as np
 
 from sensor.kernel import layout
-from sensor.kernel.state import Joiner, Names, Ranges, Scanner
-from sensor.model import FRAME
+from sensor.kernel.state import Joiner, Names, Ranges, Scanned, Scanner
+from sensor.model import FRAME, Batch
 
 SEED = 7
+NAME_ID = (layout.CLUE.names or ()).index("name_id")
 PRIVATE = [(bytes(10) + b"\xff\xff\x0a\0\0\0", bytes(10) + b"\xff\xff\x0a\xff\xff\xff", 0)]
 Frame = tuple[int, bytes, int]  # (time_ns, bytes, link type)
 
@@ -53,34 +54,29 @@ class Loop:
     def __init__(self, rows: int = 1 << 12) -> None:
         self.scanner = Scanner(rows, SEED)
         self.names = Names(1 << 12, SEED)
-        self.joiner = Joiner(1 << 10, self.names, SEED)
+        self.joiner = Joiner(1 << 10, self.names, SEED, rows)
         self.joiner.locals = Ranges.of(PRIVATE)
         self.joiner.everything = True
         self.said: list[Any] = []
 
     def run(self, buffer: Any, frames: Any) -> None:
-        """One batch. `said` grows by every clue, name and hit, without the places in the buffer."""
-        self.scanner.begin()
-        reached = 0
-        while reached < len(frames):
-            reached, clues = self.scanner.scan(buffer, frames, reached)
-            answers, odd = self.joiner.read_names(buffer, clues)
+        """One batch. `said` grows by every clue, name, hit and ended row."""
+        if len(frames):
+            self.take(self.scanner.read(Batch(buffer, frames)))
+
+    def take(self, scanned: Scanned) -> None:
+        for clues, kept in scanned.parts:
+            answers, odd = self.joiner.read_names(kept, clues)
             self.said.append(odd)
             begin = answer = 0
             while begin < len(clues):
-                begin, answer, hits = self.joiner.join(clues, begin, answers, answer, self.scanner.flows)
+                begin, answer, hits = self.joiner.join(clues, begin, answers, answer)
                 self.said.append(hits.tolist())
-            for clue, row in zip(clues.tolist(), clues, strict=True):
-                start, length = int(row["offset"]), int(row["length"])
-                named = dict(zip(layout.CLUE.names or (), clue, strict=True))
-                at = named.pop("offset")
-                named["name_offset"] = named["name_offset"] - at if named["name_length"] else 0
-                named.pop("pad", None)
-                payload = buffer[start : start + length].tobytes()
-                self.said.append([named, payload.hex(), self.names.text(int(row["name_id"])) if row["name_id"] else ""])
-        self.said.append(
-            [self.scanner.ended_rows()[name].tolist() for name in layout.FLOW.names or () if not name.startswith("pad")]
-        )
+            self.said += [[*clue, self.names.text(clue[NAME_ID]) if clue[NAME_ID] else ""] for clue in clues.tolist()]
+            self.said.append(hashlib.sha256(kept[: int(clues["length"].sum())].tobytes()).hexdigest())
+        slots, rows = scanned.ended
+        self.said.append(slots.tolist())
+        self.said.append([rows[name].tolist() for name in layout.FLOW.names or () if not name.startswith("pad")])
 
     def result(self) -> dict[str, Any]:
         """Everything said, and the counters."""
@@ -101,9 +97,7 @@ def whole(frames: list[Frame]) -> Loop:
     """All frames in one batch, then the end."""
     loop = Loop()
     loop.run(*packed(frames))
-    loop.scanner.begin()
-    loop.scanner.end_all()
-    loop.said.append(len(loop.scanner.ended_rows()))
+    loop.take(loop.scanner.finish())
     return loop
 
 
