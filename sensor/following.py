@@ -140,7 +140,7 @@ class Follower:
     def _hint(self, flow: Flow | None, clue: tuple[Any, ...], side: int, router: int) -> None:
         """A flow without a telling name, to a published range: part of an episode that is open, if there is one."""
         who = self._who(clue, side, router, counted=False)
-        if who is None or not self.book.has_open(who[0].id):
+        if who is None or not self.book.expects(who[0].id):
             return
         port, server = (clue[14], _raw(clue, 1)) if side == 0 else (clue[13], _raw(clue, 0))
         matches = self._match_address(server, _protocol(clue[7]), port)

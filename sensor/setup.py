@@ -29,12 +29,12 @@ class Setup:
     app_names: dict[str, str]
 
     def label(self, device: Device) -> str:
-        """What people call a device: its configured label, else its address with its id."""
+        """What people call a device: its configured label, else its address."""
         named = dict(self.settings.devices.names)
         for key in (device.id, *(f"ip:{address}" for address in device.addresses)):
             if key in named:
-                return f"{named[key]} ({device.id})"
-        return f"{device.address} ({device.mac})" if device.mac else device.address
+                return named[key]
+        return device.address
 
     def policy_json(self) -> str:
         return canonical(self.policy.snapshot())

@@ -43,6 +43,7 @@ def escape(text: str) -> str:
 
 def episodes(found: Sequence[Episode], made: Setup, stored_ids: Mapping[str, str]) -> None:
     """The table at the end of a replay, what matters most first."""
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415 - as above
 
     out = console()
@@ -50,13 +51,16 @@ def episodes(found: Sequence[Episode], made: Setup, stored_ids: Mapping[str, str
         out.print("No use of any known app was seen.")
         return
     zone = made.settings.site.timezone
-    table = Table(title=f"Who used what (times are {zone})", title_justify="left", expand=False)
-    for heading in ("Verdict", "Device", "Network", "App", "Activity", "Start", "Length"):
+    days = {wording.clock(one.start_ns, zone, "%Y-%m-%d") for one in found}
+    day = f"{days.pop()}, " if len(days) == 1 else ""
+    table = Table(title=f"Who used what ({day}times are {zone})", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("Verdict", "Device", "Network", "App", "Activity", "Start"):
         table.add_column(heading, overflow="fold")
-    table.add_column("Up", justify="right")
-    table.add_column("Down", justify="right")
+    for heading in ("Length", "Up", "Down"):
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Evidence")
     table.add_column("Id", no_wrap=True)
+    form = "%H:%M:%S" if day else "%Y-%m-%d %H:%M:%S"
     rows = sorted(found, key=lambda one: (ORDER[one.verdict.outcome], -one.verdict.severity, one.start_ns, one.id))
     for one in rows[:MAX_ROWS]:
         outcome = one.verdict.outcome
@@ -67,11 +71,11 @@ def episodes(found: Sequence[Episode], made: Setup, stored_ids: Mapping[str, str
             escape(one.network),
             escape(wording.app_text(one, made.app_names)),
             wording.ACTIVITIES[one.activity],
-            wording.clock(one.start_ns, zone),
+            wording.clock(one.start_ns, zone, form),
             wording.length(one.end_ns - one.start_ns),
             wording.size(one.bytes_up),
             wording.size(one.bytes_down),
-            f"{one.strength.label}, {one.evidence_total}",
+            one.strength.label,
             stored_ids.get(one.id, one.id)[:ID_LENGTH],
         )
     out.print(table)

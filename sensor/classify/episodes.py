@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SETTLE_NS = 5_000_000_000
 MAX_EVIDENCE = 64  # kept of one episode: the first of each rule and value, then the earliest
 MAX_NAMES = 64
+MAX_HINTED = 32  # flows to an app's range that wait for an episode of it, for each device
 AMBIGUOUS_NS = 10_000_000_000  # two names of one address, asked for within this time: either may be meant
 
 
@@ -127,6 +128,12 @@ class _Open:
         for one in evidence:
             self.keep(one)
 
+    def take_hint(self, flow: Flow) -> None:
+        flow.episode = self
+        self.flows.append(flow)
+        for one in flow.hints[:1]:
+            self.keep(one)
+
     def keep(self, one: Evidence) -> None:
         """Keeps the first evidence of each rule and value, and others while there is room."""
         self.seen += 1
@@ -189,7 +196,8 @@ class EpisodeBook:
         self._signatures_hash = signatures_hash
         self._versions = versions
         self._open: dict[tuple[str, tuple[str, ...]], _Open] = {}
-        self._devices: dict[str, int] = {}  # how many episodes of each device are open
+        self._devices: dict[str, int] = {}  # how many episodes of each device are open, or flows wait
+        self._hinted: dict[tuple[str, str], deque[Flow]] = {}
         self._waiting: deque[tuple[int, Flow]] = deque()
         self.closed = 0
 
@@ -205,18 +213,29 @@ class EpisodeBook:
             self._attach(flow)
         elif not flow.waits:
             flow.waits = True
+            self._count_device(flow.device.id, 1)
             self._waiting.append((flow.first_ns + SETTLE_NS, flow))
 
     def hint(self, flow: Flow) -> bool:
-        """Takes a flow into an open episode of its device on supporting evidence; whether there was one."""
+        """Takes a flow into an open episode of its device on supporting evidence, or remembers it for one about to open.
+
+        Whether it is worth following at all.
+        """
         for one in flow.hints:
             episode = self._open.get((flow.device.id, (one.match.app,)))
             if episode is not None and self._is_open_at(episode, flow.first_ns):
-                episode.flows.append(flow)
-                flow.episode = episode
-                episode.keep(one)
+                episode.take_hint(flow)
                 return True
-        return False
+        for one in flow.hints:
+            self._hinted.setdefault((flow.device.id, one.match.app), deque(maxlen=MAX_HINTED)).append(flow)
+        return True
+
+    def _take_hinted(self, episode: _Open, opener: Flow) -> None:
+        """A call's media may have begun while DNS's word for its flow still waited."""
+        for app in episode.apps:
+            for flow in self._hinted.pop((episode.device.id, app), ()):
+                if flow.episode is None and flow.first_ns >= opener.first_ns - SETTLE_NS:
+                    episode.take_hint(flow)
 
     def _detach(self, flow: Flow) -> None:
         """The flow is not what it was taken for. An episode that rested on it alone was none."""
@@ -235,6 +254,7 @@ class EpisodeBook:
         """Packet time has come this far: what DNS told counts for flows that named nothing themselves in time."""
         while self._waiting and self._waiting[0][0] <= time_ns:
             flow = self._waiting.popleft()[1]
+            self._count_device(flow.device.id, -1)
             if flow.episode is None:
                 self._attach(flow)
 
@@ -247,8 +267,9 @@ class EpisodeBook:
         if episode is not None and not self._is_open_at(episode, flow.first_ns):
             self._close(place, episode)
             episode = None
+        opens = episode is None
         if episode is None:
-            self._devices[flow.device.id] = self._devices.get(flow.device.id, 0) + 1
+            self._count_device(flow.device.id, 1)
             episode = self._open[place] = _Open(
                 episode_id(flow.device, found.apps, found.evidence[0]),
                 flow.device,
@@ -257,6 +278,8 @@ class EpisodeBook:
                 first_ns=flow.first_ns,
             )
         episode.add(flow, found)
+        if opens:
+            self._take_hinted(episode, flow)
 
     def _is_open_at(self, episode: _Open, time_ns: int) -> bool:
         if time_ns <= episode.alive_ns:
@@ -266,13 +289,22 @@ class EpisodeBook:
             episode.alive_ns, episode.last_ns + self._idle_ns(episode.activity)
         )
 
-    def has_open(self, device_id: str) -> bool:
-        """Whether any episode of this device is open."""
+    def expects(self, device_id: str) -> bool:
+        """Whether any episode of this device is open, or may be about to open."""
         return device_id in self._devices
+
+    def _count_device(self, device_id: str, step: int) -> None:
+        count = self._devices.get(device_id, 0) + step
+        if count:
+            self._devices[device_id] = count
+        else:
+            del self._devices[device_id]
 
     def close_idle(self, time_ns: int) -> None:
         """Closes the episodes that no flow beginning at `time_ns` or later could join."""
         self.advance(time_ns)
+        for key in [key for key, flows in self._hinted.items() if flows[-1].first_ns < time_ns - 2 * SETTLE_NS]:
+            del self._hinted[key]
         for place, episode in list(self._open.items()):
             if not self._is_open_at(episode, time_ns - SETTLE_NS):
                 self._close(place, episode)
@@ -280,6 +312,7 @@ class EpisodeBook:
     def finish(self) -> None:
         """No more packets: settles what waits and closes what is open, in order of time. All flows must have ended."""
         self.advance(1 << 63)
+        self._hinted.clear()
         for place, episode in sorted(self._open.items(), key=lambda item: (item[1].first_ns, item[0])):
             self._close(place, episode)
 
@@ -291,9 +324,7 @@ class EpisodeBook:
 
     def _forget(self, place: tuple[str, tuple[str, ...]]) -> None:
         del self._open[place]
-        self._devices[place[0]] -= 1
-        if not self._devices[place[0]]:
-            del self._devices[place[0]]
+        self._count_device(place[0], -1)
 
     def _finished(self, episode: _Open) -> Episode:
         apps = episode.apps

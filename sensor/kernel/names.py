@@ -20,6 +20,7 @@ ODD, BROKEN = np.int64(-1), np.int64(-2)
 
 DNS_A, DNS_CNAME, DNS_AAAA, DNS_SVCB, DNS_HTTPS, DNS_IN = 1, 5, 28, 64, 65, 1
 TCP = 6
+POINTER_TO_QUESTION = 0xC00C
 MAX_ANSWERS = 64  # records read of one message in the compiled loop; longer ones are handed over
 TTL_LIMIT_S = 86400 * 7  # RFC 8767 4 suggests capping at a week
 
@@ -180,10 +181,15 @@ def read_answers(buf, start, at, end, count, index_of_clue, name_id, answers, us
     """Addresses in the answer section, up to where it breaks. Returns answers used, or ODD."""
     alias_id = np.int64(0)
     for _ in range(count):
-        length, at = dns_name(buf, start, at, end, text)
-        if length == ODD:
-            return ODD
-        if length == BROKEN or at + 10 > end:
+        if at + 2 <= end and u16(buf, at) == POINTER_TO_QUESTION:  # nearly always; that name has been read
+            at += 2
+        else:
+            length, at = dns_name(buf, start, at, end, text)
+            if length == ODD:
+                return ODD
+            if length == BROKEN:
+                return used
+        if at + 10 > end:
             return used
         kind, klass, size = u16(buf, at), u16(buf, at + 2), u16(buf, at + 8)
         ttl = u32(buf, at + 4)
