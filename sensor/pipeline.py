@@ -14,7 +14,7 @@ from sensor.following import Follower, file_names, row_key, telling
 from sensor.handover import HandOver
 from sensor.kernel import layout
 from sensor.kernel.dialect import PREFIX_BYTES
-from sensor.kernel.state import Joiner, Names, Ranges, Scanner
+from sensor.kernel.state import HEAP, Joiner, Names, Ranges, Scanner
 from sensor.networks import packed
 from sensor.policy import Facts
 from sensor.worker import LastWords, Progress, can_work, in_worker
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sensor.classify.episodes import Flow
     from sensor.classify.signatures import SignatureSet
     from sensor.decode.stun import StunMessage
-    from sensor.kernel.state import Scanned
+    from sensor.kernel.state import Room, Scanned
     from sensor.model import Episode, FlowKey, FrameSource, RuleMatch, Verdict
     from sensor.networks import Networks
     from sensor.policy import Policy
@@ -157,7 +157,7 @@ class Pipeline:
         def last_words() -> tuple[Any, ...]:
             return source.sources, source.warnings, source.read_bytes, self._scanner.counters, self._scanner.notices
 
-        for one in in_worker(lambda: self._scanned(source), lambda: source.read_bytes, last_words):
+        for one in in_worker(lambda room: self._scanned(source, room), lambda: source.read_bytes, last_words):
             if isinstance(one, Progress):
                 self._progress(one.read_bytes)
             elif isinstance(one, LastWords):
@@ -170,7 +170,7 @@ class Pipeline:
         if self._on_progress is not None:
             self._on_progress(read_bytes)
 
-    def _scanned(self, source: FrameSource) -> Iterator[Scanned | None]:
+    def _scanned(self, source: FrameSource, room: Callable[[], Room] = lambda: HEAP) -> Iterator[Scanned | None]:
         """The compiled loop over every batch; None where what follows is a network of its own."""
         index = -1
         for batch in source.batches():
@@ -178,12 +178,12 @@ class Pipeline:
                 continue
             first = int(batch.frames[0]["source"])
             if self._separate and index not in {-1, first}:
-                yield self._scanner.finish()
+                yield self._scanner.finish(room())
                 yield None
                 self._scanner.reset()
             index = first
-            yield self._scanner.read(batch)
-        yield self._scanner.finish()
+            yield self._scanner.read(batch, room())
+        yield self._scanner.finish(room())
 
     def _take(self, scanned: Scanned | None) -> None:
         """Everything after the compiled loop, for one batch."""

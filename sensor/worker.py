@@ -1,31 +1,31 @@
 """The compiled loop in a process of its own, a batch ahead of the joiner: two cores, and neither waits for the other's lock.
 
-The worker reads the source and the flow table; what crosses the pipe is clue rows, the payload bytes they point into, and the
-rows of flows that ended. At its end it sends what the source had to say and the counters.
+The worker reads the source and the flow table; what comes across, in shared memory, is clue rows, the payload bytes they point
+into, and the rows of flows that ended. At its end it sends what the source had to say and the counters.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import mmap
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from sensor.errors import CaptureError, WardwatchError
 from sensor.kernel import layout
-from sensor.kernel.state import Scanned
+from sensor.kernel.state import Room, Scanned
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from multiprocessing.connection import Connection
+SLOTS = 4  # batches that may be under way at once
+SLOT_BYTES = 32 << 20  # of address space; memory is taken as it is touched. What does not fit goes through the pipe
 
-PIPE_BYTES = 1 << 20
+Items = Callable[[Callable[[], Room]], Iterator[Scanned | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,11 @@ class LastWords:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What comes before the arrays of one Scanned."""
+    """Where the arrays of one Scanned lie: each a place in the slot, or -1 where it follows in the pipe, and its rows."""
 
-    lengths: list[tuple[int, int]]
-    ended: int
+    slot: int
+    parts: list[tuple[int, int, int, int]]  # clues, kept bytes
+    ended: tuple[int, int, int, int]  # slots, rows
     frames: int
     last_ns: int
     read_bytes: int
@@ -59,28 +60,86 @@ class _End:
     error: WardwatchError | None
 
 
+class _Worker:
+    """Both ends: shared slots, a pipe for headers, a pipe by which slots are given back."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("fork")
+        self.slots = [np.frombuffer(mmap.mmap(-1, SLOT_BYTES), np.uint8) for _ in range(SLOTS)]
+        self.headers, self.sender = context.Pipe(duplex=False)
+        self.freed, self.freer = context.Pipe(duplex=False)
+        self.context = context
+        self.used = 0  # slots taken so far, by the worker
+
+    def room(self) -> Room:
+        """The next slot; waits until the joiner has done with it."""
+        if self.used >= SLOTS:
+            self.freed.recv_bytes()
+        self.used += 1
+        return Room(self.slots[(self.used - 1) % SLOTS])
+
+    def send(self, item: Scanned | None, read_bytes: int) -> None:
+        if item is None:
+            self.sender.send(None)
+            return
+        slot = (self.used - 1) % SLOTS
+        arrays = [(array, self._place(slot, array)) for part in (*item.parts, item.ended) for array in part]
+        places = [(*a, *b) for a, b in batched_pairs([(place, len(array)) for array, place in arrays])]
+        self.sender.send(_Header(slot, places[:-1], places[-1], item.frames, item.last_ns, read_bytes))
+        for array, place in arrays:
+            if place < 0:
+                self.sender.send_bytes(array.view(np.uint8).data)
+
+    def _place(self, slot: int, array: Any) -> int:
+        """Where in the slot an array lies; -1: elsewhere, 0 for an empty one."""
+        if not len(array):
+            return 0
+        place = int(array.ctypes.data) - int(self.slots[slot].ctypes.data)
+        return place if 0 <= place < SLOT_BYTES else -1
+
+    def scanned(self, head: _Header) -> Scanned:
+        memory = self.slots[head.slot]
+        parts = [
+            (self._array(memory, *head_part[:2], layout.CLUE), self._array(memory, *head_part[2:], np.dtype(np.uint8)))
+            for head_part in head.parts
+        ]
+        slots = self._array(memory, *head.ended[:2], np.dtype(np.int32))
+        return Scanned(parts, (slots, self._array(memory, *head.ended[2:], layout.FLOW)), head.frames, head.last_ns)
+
+    def _array(self, memory: Any, place: int, count: int, dtype: np.dtype[Any]) -> Any:
+        if place >= 0:
+            return memory[place : place + count * dtype.itemsize].view(dtype)
+        found = np.empty(count, dtype)
+        self.headers.recv_bytes_into(found.view(np.uint8).data)
+        return found
+
+
+def batched_pairs(items: list[tuple[int, int]]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Items two by two."""
+    return list(zip(items[::2], items[1::2], strict=True))
+
+
 def can_work() -> bool:
     """Whether a second process would help, and can be forked safely."""
     return len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
 
 
 def in_worker(
-    items: Callable[[], Iterator[Scanned | None]], read_bytes: Callable[[], int], last_words: Callable[[], Any]
+    items: Items, read_bytes: Callable[[], int], last_words: Callable[[], Any]
 ) -> Iterator[Scanned | Progress | LastWords | None]:
     """What `items` gives, produced in a forked process; after it LastWords with what `last_words` gives there.
 
+    A Scanned is valid until the next item is asked for. `items` is given where to find room for each.
     Raises what `items` raises of ours, and CaptureError where the process dies.
     """
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    with contextlib.suppress(OSError):  # a larger pipe lets the worker run ahead; without one it only waits more
-        fcntl.fcntl(theirs.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    process = context.Process(target=_work, args=(items, read_bytes, last_words, ours, theirs), daemon=True)
+    worker = _Worker()
+    process = worker.context.Process(target=_work, args=(worker, items, read_bytes, last_words), daemon=True)
     process.start()
-    theirs.close()
+    worker.sender.close()
+    worker.freed.close()
     try:
         while True:
-            head = _received(ours, process)
+            head = _received(worker, process)
             if isinstance(head, _End):
                 if head.error is not None:
                     raise head.error
@@ -90,61 +149,34 @@ def in_worker(
                 yield None
                 continue
             yield Progress(head.read_bytes)
-            yield _scanned(ours, head)
+            yield worker.scanned(head)
+            with contextlib.suppress(BrokenPipeError):  # the worker may have ended already
+                worker.freer.send_bytes(b"1")
     finally:
-        ours.close()
+        worker.headers.close()
+        worker.freer.close()
         process.terminate()
         process.join()
 
 
-def _received(ours: Connection, process: Any) -> Any:
+def _received(worker: _Worker, process: Any) -> Any:
     try:
-        return ours.recv()
+        return worker.headers.recv()
     except EOFError as error:
         process.join(1)
         raise CaptureError(f"the process that reads the captures died (exit code {process.exitcode})") from error
 
 
-def _scanned(ours: Connection, head: _Header) -> Scanned:
-    parts = [(_array(ours, layout.CLUE, count), _array(ours, np.dtype(np.uint8), size)) for count, size in head.lengths]
-    slots = _array(ours, np.dtype(np.int32), head.ended)
-    return Scanned(parts, (slots, _array(ours, layout.FLOW, head.ended)), head.frames, head.last_ns)
-
-
-def _array(ours: Connection, dtype: np.dtype[Any], count: int) -> Any:
-    found = np.empty(count, dtype)
-    if count:
-        ours.recv_bytes_into(found.view(np.uint8).data)
-    return found
-
-
-def _work(
-    items: Callable[[], Iterator[Scanned | None]],
-    read_bytes: Callable[[], int],
-    last_words: Callable[[], Any],
-    ours: Connection,
-    theirs: Connection,
-) -> None:
+def _work(worker: _Worker, items: Items, read_bytes: Callable[[], int], last_words: Callable[[], Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the joiner is told, and ends this process
-    ours.close()
+    worker.headers.close()
+    worker.freer.close()
     error: WardwatchError | None = None
     try:
-        for item in items():
-            _send(theirs, item, read_bytes())
-    except BrokenPipeError:
-        return
+        for item in items(worker.room):
+            worker.send(item, read_bytes())
+    except (BrokenPipeError, EOFError):
+        return  # the joiner has gone
     except WardwatchError as raised:
         error = raised
-    theirs.send(_End(last_words(), error))
-
-
-def _send(theirs: Connection, item: Scanned | None, read_bytes: int) -> None:
-    if item is None:
-        theirs.send(None)
-        return
-    lengths = [(len(clues), len(kept)) for clues, kept in item.parts]
-    slots, rows = item.ended
-    theirs.send(_Header(lengths, len(slots), item.frames, item.last_ns, read_bytes))
-    for array in (*(array for part in item.parts for array in part), slots, rows):
-        if len(array):
-            theirs.send_bytes(array.view(np.uint8).data)
+    worker.sender.send(_End(last_words(), error))

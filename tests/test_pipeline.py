@@ -88,10 +88,10 @@ def test_a_worker_that_dies_is_one_clear_error(made: setup.Setup, monkeypatch: p
     parent = os.getpid()
     honest = Scanner.read
 
-    def dying(self: Scanner, batch: Any) -> Any:
+    def dying(self: Scanner, batch: Any, room: Any) -> Any:
         if os.getpid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
-        return honest(self, batch)
+        return honest(self, batch, room)
 
     monkeypatch.setattr(Scanner, "read", dying)
     with pytest.raises(CaptureError, match=r"died \(exit code -9\)"):

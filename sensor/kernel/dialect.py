@@ -1,7 +1,8 @@
 """STUN dialects: what in a message can tell an app, as one short text, so that each dialect is judged once.
 
 The text holds the method, and for each attribute the signatures ask about its type, length and as much of its beginning as
-they compare; REALM and SOFTWARE always, USERNAME where it begins like one they know. Everything in letters, four bits each, so that no byte is folded.
+they compare; REALM and SOFTWARE always, USERNAME where it begins like one they know. Everything in letters, four bits each,
+so that no byte is folded. Two messages with the same text fit the same signatures, whatever else is in them.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from numba import njit
 from sensor.kernel.wire import u8, u16
 
 TEXT_LIMIT = 250
-LONG_BYTES = 48  # of a realm, software or user name
+# Of a realm, software or user name all is shown, for signatures compare all. Longer ones have no dialect.
+LONG_BYTES = 64
 USERNAME, REALM, SOFTWARE = 0x0006, 0x0014, 0x8022  # RFC 8489 18.3
 PREFIX_BYTES = 8  # of a user name that is known
+VALUE_END = 113  # "q": without it a value might be taken for the next attribute
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -40,35 +43,58 @@ def known_username(buf, start, end, prefixes):
 
 @njit(cache=True, nogil=True)
 def stun_dialect(buf, start, end, wanted, prefixes, text):
-    """Writes the dialect of the STUN message at buf[start:end]; returns its length, or -1 where it does not fit.
+    """Writes the dialect of the STUN message at buf[start:end]; returns its length, or -1 where it has none.
 
-    `wanted`: int64[n, 2], attribute types and how many bytes of their values are compared.
+    `wanted`: int64[n, 2], attribute types and how many bytes of their values are compared. Attributes are read as
+    `sensor.decode.stun` reads them: padded to four bytes (RFC 8489 14), or where they do not fit so, without padding, as
+    Meta's relays send them. What fits neither way or is cut off is the decoder's.
     """
+    if end - start < 20 or start + 20 + u16(buf, start + 2) > end:
+        return np.int64(-1)
+    stop = start + 20 + u16(buf, start + 2)
+    if attributes_fit(buf, start + 20, stop, 3):
+        mask = 3
+    elif attributes_fit(buf, start + 20, stop, 0):
+        mask = 0
+    else:
+        return np.int64(-1)
     text[0] = 33  # "!": no host name begins so
     at = put(text, 1, u16(buf, start), 4)
     position = start + 20
-    stop = min(end, position + u16(buf, start + 2))
-    while position + 4 <= stop:
+    while position < stop:
         kind = u16(buf, position)
         size = u16(buf, position + 2)
         position += 4
-        value_end = position + size
-        if value_end > stop:
-            return np.int64(-1)
         shown = np.int64(-1)
-        if kind in (REALM, SOFTWARE) or (kind == USERNAME and known_username(buf, position, value_end, prefixes)):
-            shown = LONG_BYTES
-        else:
-            for i in range(wanted.shape[0]):
-                if wanted[i, 0] == kind:
-                    shown = wanted[i, 1]
+        for i in range(wanted.shape[0]):
+            if wanted[i, 0] == kind:
+                shown = min(wanted[i, 1], size)
+        if kind in (REALM, SOFTWARE) or (kind == USERNAME and known_username(buf, position, position + size, prefixes)):
+            if size > LONG_BYTES:
+                return np.int64(-1)
+            shown = size
         if shown >= 0:
-            count = min(shown, size)
-            if at + 8 + 2 * count > TEXT_LIMIT:
+            if at + 9 + 2 * shown > TEXT_LIMIT:
                 return np.int64(-1)
             at = put(text, at, kind, 4)
             at = put(text, at, size, 4)
-            for i in range(count):
+            for i in range(shown):
                 at = put(text, at, u8(buf, position + i), 2)
-        position = value_end + (-size & 3)  # values are padded to four bytes (RFC 8489 14)
+            text[at] = VALUE_END
+            at += 1
+        position += size + (-size & mask)
     return np.int64(at)
+
+
+@njit(cache=True, nogil=True)
+def attributes_fit(buf, at, stop, mask):
+    """Whether attributes padded to `mask` + 1 bytes fill buf[at:stop]; the padding of the last may be missing."""
+    while at < stop:
+        if at + 4 > stop:
+            return False
+        size = u16(buf, at + 2)
+        at += 4 + size
+        if at > stop:
+            return False
+        at += -size & mask
+    return True

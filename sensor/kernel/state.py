@@ -55,6 +55,26 @@ def aligned(rows: int, dtype: np.dtype[np.void]) -> NDArray[np.void]:
     return raw[start : start + rows * dtype.itemsize].view(dtype)
 
 
+class Room:
+    """Memory for what a batch gives: a piece of shared memory, or where it is too small, or None, the heap."""
+
+    def __init__(self, memory: NDArray[np.uint8] | None = None) -> None:
+        self._memory = memory
+        self._used = 0
+
+    def take(self, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Room for `count` rows, at the beginning of a cache line; what they hold is not defined."""
+        size = count * dtype.itemsize
+        start = self._used
+        if self._memory is None or start + size > len(self._memory):
+            return np.empty(count, dtype)
+        self._used = start + size + (-size % CACHE_LINE_BYTES)
+        return self._memory[start : start + size].view(dtype)
+
+
+HEAP = Room()
+
+
 @dataclass(frozen=True, slots=True)
 class Scanned:
     """What one batch gave: (clues, payload bytes they point into) in order; slots and rows of flows that ended."""
@@ -90,18 +110,19 @@ class Scanner:
         self.wheel[:] = -1
         self.control[:] = 0
 
-    def read(self, batch: Batch) -> Scanned:
-        """Reads one batch. What comes back points neither into the batch nor into the flow table."""
+    def read(self, batch: Batch, room: Room = HEAP) -> Scanned:
+        """Reads one batch. What comes back lies in `room`, not in the batch nor in the flow table."""
         release(self.flows, self.ended, self.control)
         parts = []
         reached = 0
         while reached < len(batch.frames):
-            reached, clues = self.scan(batch.buffer, batch.frames, reached)
-            clues = clues.copy()
-            kept = np.empty(int(clues["length"].sum()) + 1, np.uint8)
+            reached, found = self.scan(batch.buffer, batch.frames, reached)
+            clues = room.take(len(found), layout.CLUE)
+            clues[:] = found
+            kept = room.take(int(clues["length"].sum()), np.dtype(np.uint8))
             gather(batch.buffer, clues, kept)
             parts.append((clues, kept))
-        return Scanned(parts, self.ended_rows(), len(batch.frames), int(batch.frames[-1]["time_ns"]))
+        return Scanned(parts, self.ended_rows(room), len(batch.frames), int(batch.frames[-1]["time_ns"]))
 
     def scan(self, buffer: NDArray[np.uint8], frames: NDArray[np.void], start: int) -> tuple[int, NDArray[np.void]]:
         """Reads frames from `start` on; returns where it stopped and the clues (valid until the next call)."""
@@ -111,16 +132,20 @@ class Scanner:
         )  # fmt: skip
         return int(reached), self.clues[:written]
 
-    def finish(self) -> Scanned:
+    def finish(self, room: Room = HEAP) -> Scanned:
         """Ends the flows that are left."""
         release(self.flows, self.ended, self.control)
         end_all(self.flows, self.heads, self.ended, self.control)
-        return Scanned([], self.ended_rows(), 0, int(self.control[C_CLOCK_NS]))
+        return Scanned([], self.ended_rows(room), 0, int(self.control[C_CLOCK_NS]))
 
-    def ended_rows(self) -> tuple[NDArray[np.int32], NDArray[np.void]]:
+    def ended_rows(self, room: Room) -> tuple[NDArray[np.int32], NDArray[np.void]]:
         """Slots of the flows that ended in this batch, and copies of their rows."""
-        slots = self.ended[: int(self.control[C_ENDED])].copy()
-        return slots, self.flows[slots]
+        count = int(self.control[C_ENDED])
+        slots = room.take(count, np.dtype(np.int32))
+        slots[:] = self.ended[:count]
+        rows = room.take(count, layout.FLOW)
+        np.take(self.flows, slots, out=rows, mode="clip")
+        return slots, rows
 
     @property
     def live(self) -> int:
