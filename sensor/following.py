@@ -178,6 +178,13 @@ class Follower:
             self._known[key] = found
         return found
 
+    def is_excluded(self, row: Any) -> bool:
+        """Whether an end of this flow lies in an excluded network."""
+        vlan = None if row["vlan"] == NO_VLAN else int(row["vlan"])
+        ends = (halves(row["a_high"], row["a_low"]), halves(row["b_high"], row["b_low"]))
+        found = [self._networks.find(end, vlan) for end in ends]
+        return any(network is not None and network.excluded for network in found)
+
     def _flow(self, clue: tuple[Any, ...], side: int, who: Device, network: str) -> Flow:
         forward = clue[5] == clue[6]  # the clue's packet came from the side that opened the flow
         a, b = (address(_raw(clue, 0)), clue[13]), (address(_raw(clue, 1)), clue[14])

@@ -260,7 +260,9 @@ class Pipeline:
         listed = self._follower.listed or {}
         for row in rows[np.argsort(rows["flow_id"], kind="stable")]:
             flow_id, file = int(row["flow_id"]), self._follower.files[int(row["source"])]
-            on_flow(FlowRow(row, row_key(row), file, listed.pop(flow_id, []), self._follower.flows.get(flow_id)))
+            names = listed.pop(flow_id, [])
+            if not self._follower.is_excluded(row):
+                on_flow(FlowRow(row, row_key(row), file, names, self._follower.flows.get(flow_id)))
 
     def _reset(self) -> None:
         """Forgets everything that one network could tell of another; not the names, which are the same everywhere."""

@@ -54,7 +54,7 @@ def whole(made: setup.Setup) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
 def test_every_frame_is_accounted_for(whole: tuple[Any, Any, Totals]) -> None:
     totals = whole[2]
     assert totals.frames == sum(totals.counters.values()) > 10_000
-    assert totals.flows == len(whole[1])
+    assert totals.flows > len(whole[1])  # those of the guests are counted, not listed
 
 
 @pytest.mark.parametrize("chunk_bytes", [1 << 12, 50_000, 1 << 20])
