@@ -31,12 +31,12 @@ def put(text, at, value, nibbles):
 
 @njit(cache=True, nogil=True)
 def known_username(buf, start, end, prefixes):
+    """Whether a user name begins like a known one; of those shorter than a row of `prefixes` zeros fill the row."""
     for i in range(prefixes.shape[0]):
-        same = end - start >= PREFIX_BYTES
-        for k in range(PREFIX_BYTES):
-            if same and u8(buf, start + k) != prefixes[i, k]:
-                same = False
-        if same:
+        k = 0
+        while k < PREFIX_BYTES and prefixes[i, k] != 0 and start + k < end and u8(buf, start + k) == prefixes[i, k]:
+            k += 1
+        if k == PREFIX_BYTES or prefixes[i, k] == 0:
             return True
     return False
 
@@ -61,6 +61,7 @@ def stun_dialect(buf, start, end, wanted, prefixes, text):
     text[0] = 33  # "!": no host name begins so
     at = put(text, 1, u16(buf, start), 4)
     position = start + 20
+    seen = 0
     while position < stop:
         kind = u16(buf, position)
         size = u16(buf, position + 2)
@@ -69,10 +70,13 @@ def stun_dialect(buf, start, end, wanted, prefixes, text):
         for i in range(wanted.shape[0]):
             if wanted[i, 0] == kind:
                 shown = min(wanted[i, 1], size)
-        if kind in (REALM, SOFTWARE) or (kind == USERNAME and known_username(buf, position, position + size, prefixes)):
-            if size > LONG_BYTES:
-                return np.int64(-1)
-            shown = size
+        bit = 1 if kind == REALM else 2 if kind == SOFTWARE else 4 if kind == USERNAME else 0
+        if bit & ~seen:  # only the first of a type counts (RFC 8489 14)
+            seen |= bit
+            if kind != USERNAME or known_username(buf, position, position + size, prefixes):
+                if size > LONG_BYTES:
+                    return np.int64(-1)
+                shown = size
         if shown >= 0:
             if at + 9 + 2 * shown > TEXT_LIMIT:
                 return np.int64(-1)

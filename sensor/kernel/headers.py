@@ -316,8 +316,9 @@ def transport(buf, at, end, proto, h, notices):
         h[H_SRC_PORT] = u16(buf, at)
         h[H_DST_PORT] = u16(buf, at + 2)
         h[H_PAYLOAD] = at + 8
-        if length >= 8 and at + length < end:
+        if length >= 8 and at + length <= end:  # else 0 (RFC 2675 4), a fragment, or cut off
             h[H_END] = at + length
+            h[H_MISSING] = 0
         return CLASSIFIED_UDP
     if proto in (IP_ICMP, IP_ICMP6):
         return CLASSIFIED_ICMP

@@ -1,18 +1,37 @@
 """Names that stand complete in one packet: TLS ClientHello (RFC 8446 4.1.2, RFC 6066 3) and HTTP Host (RFC 9112 3.2).
 
 Each returns FOUND with the place of the name left in `found`, NONE where there is none to find, PARTIAL where more bytes
-may bring one, or ODD where the decoders in `sensor.decode` should look. Only plain cases are decided here.
+may bring one, or ODD where the decoders in `sensor.decode` should look. Only plain cases are decided here, and exactly as
+the decoders decide them: which of the two read a hello must never show.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
-from sensor.kernel.wire import u8, u16, u24
+from sensor.kernel.wire import u8, u16, u24, u32
 
 FOUND, NONE, PARTIAL, ODD = 1, 2, 3, 4
 
-RECORD_HANDSHAKE, CLIENT_HELLO, EXTENSION_SERVER_NAME = 22, 1, 0
+MAX_RECORD_BYTES = 2**14 + 2048  # RFC 5246 6.2.3
+SERVER_NAME, SUPPORTED_GROUPS, SIGNATURE_ALGORITHMS, ALPN, SUPPORTED_VERSIONS = (
+    0,
+    10,
+    13,
+    16,
+    43,
+)  # IANA, TLS extensions
+MAX_HEAD_BYTES = 16384  # of an HTTP request
+
+LF, CR, TAB, SPACE, DOT, SLASH, COLON = 10, 13, 9, 32, 46, 47, 58
+
+# Those that the decoder knows (RFC 9110 9.3; RFC 5789; RFC 4918; RFC 3253), each with the space behind it, padded with zeros.
+METHOD_NAMES = (
+    *("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"),
+    *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT"),
+)
+METHODS = np.array([list(f"{name} ".encode().ljust(12, b"\0")) for name in METHOD_NAMES], np.uint8)
 
 
 @njit(cache=True, nogil=True)
@@ -28,21 +47,37 @@ def plain_name(buf, start, end):
 
 
 @njit(cache=True, nogil=True)
+def put_name(buf, start, end, found):
+    """Leaves a name in `found`, without its final dot. Returns FOUND, or ODD where it is not plain."""
+    if not plain_name(buf, start, end):
+        return ODD
+    if u8(buf, end - 1) == DOT:
+        end -= 1
+    if end == start:
+        return ODD
+    found[0] = start
+    found[1] = end - start
+    return FOUND
+
+
+@njit(cache=True, nogil=True)
 def client_hello(buf, start, end, found):
-    """A TLS record at buf[start:end] that begins with a ClientHello."""
+    """A TLS record at buf[start:end] that begins with a ClientHello: the caller has seen its first six bytes."""
     if end - start < 9:
-        return PARTIAL
+        return PARTIAL if end - start < 5 or plain_record(buf, start) else ODD
+    if not plain_record(buf, start):
+        return ODD
     record_end = start + 5 + u16(buf, start + 3)
     message_end = start + 9 + u24(buf, start + 6)
     if message_end > record_end:
-        return ODD if end >= record_end else PARTIAL  # goes on in the next record
+        return ODD  # goes on in the next record
     if message_end > end:
         return PARTIAL
-    at = start + 9 + 34
-    if at + 1 > message_end:
+    at = start + 9
+    if at + 35 > message_end or u8(buf, at) != 3:
         return ODD
-    at += 1 + u8(buf, at)  # session id
-    if at + 2 > message_end:
+    at += 35 + u8(buf, at + 34)  # version, random, session id
+    if at + 2 > message_end or u16(buf, at) & 1:
         return ODD
     at += 2 + u16(buf, at)  # cipher suites
     if at + 1 > message_end:
@@ -50,94 +85,177 @@ def client_hello(buf, start, end, found):
     at += 1 + u8(buf, at)  # compression methods
     if at == message_end:
         return NONE
-    if at + 2 > message_end:
+    if at + 2 > message_end or at + 2 + u16(buf, at) != message_end:
         return ODD
-    stop = at + 2 + u16(buf, at)
-    if stop != message_end:
-        return ODD
-    at += 2
-    while at + 4 <= stop:
-        kind = u16(buf, at)
-        length = u16(buf, at + 2)
-        at += 4
-        if at + length > stop:
+    return extensions(buf, at + 2, message_end, found)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def plain_record(buf, start):
+    return u8(buf, start + 1) == 3 and 0 < u16(buf, start + 3) <= MAX_RECORD_BYTES
+
+
+@njit(cache=True, nogil=True)
+def extensions(buf, at, stop, found):
+    """The server name among the extensions (RFC 8446 4.2), if all those that the decoder reads are well formed."""
+    answer = NONE
+    seen = np.uint64(0)
+    while at < stop:
+        if at + 4 > stop:
             return ODD
-        if kind == EXTENSION_SERVER_NAME:
-            return server_name(buf, at, at + length, found)
-        at += length
-    return NONE if at == stop else ODD
+        kind = u16(buf, at)
+        body = at + 4
+        at = body + u16(buf, at + 2)
+        if at > stop:
+            return ODD
+        if kind in (SERVER_NAME, SUPPORTED_GROUPS, SIGNATURE_ALGORITHMS, ALPN, SUPPORTED_VERSIONS):
+            bit = np.uint64(1) << np.uint64(kind)
+            if seen & bit:
+                return ODD
+            seen |= bit
+            if at == body:
+                continue
+            if kind == SERVER_NAME:
+                answer = server_name(buf, body, at, found)
+                if answer == ODD:
+                    return ODD
+            elif not plain_list(buf, body, at, kind):
+                return ODD
+    return answer
+
+
+@njit(cache=True, nogil=True)
+def plain_list(buf, at, end, kind):
+    """Whether a list fills its extension: protocol names (RFC 7301 3.1), or 16-bit values behind one length byte or two."""
+    if kind == SUPPORTED_VERSIONS:
+        return at + 1 + u8(buf, at) == end and not u8(buf, at) & 1
+    if at + 2 > end or at + 2 + u16(buf, at) != end:
+        return False
+    if kind != ALPN:
+        return not u16(buf, at) & 1
+    at += 2
+    while at < end:
+        at += 1 + u8(buf, at)
+    return at == end
 
 
 @njit(cache=True, nogil=True)
 def server_name(buf, at, end, found):
     """RFC 6066 3: a list of names of which only type 0, host_name, was ever defined."""
-    if end - at < 5:
-        return NONE if end == at else ODD
-    if at + 2 + u16(buf, at) != end or u8(buf, at + 2) != 0:
+    if end - at < 5 or at + 2 + u16(buf, at) != end or u8(buf, at + 2) != 0 or at + 5 + u16(buf, at + 3) != end:
         return ODD
-    name = at + 5
-    length = u16(buf, at + 3)
-    if name + length != end or not plain_name(buf, name, end):
-        return ODD
-    found[0] = name
-    found[1] = length
-    return FOUND
+    return put_name(buf, at + 5, end, found)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(cache=True, nogil=True)
+def method_bytes(buf, start, end):
+    """Length of the method at buf[start:end] with the space behind it; 0 where there is none, -1 where it is cut off."""
+    for i in range(METHODS.shape[0]):
+        k = 0
+        while start + k < end and METHODS[i, k] != 0 and buf[start + k] == METHODS[i, k]:
+            k += 1
+        if METHODS[i, k] == 0:
+            return k
+        if start + k == end:
+            return -1
+    return 0
+
+
+@njit(cache=True, nogil=True)
 def is_http(buf, start, end):
-    """Whether a request line of a common method begins here."""
-    if end - start < 8:
-        return False
-    word = (u16(buf, start) << 16) | u16(buf, start + 2)
-    return (
-        word == 0x47455420  # "GET "
-        or word == 0x504F5354  # "POST"
-        or word == 0x48454144  # "HEAD"
-        or word == 0x434F4E4E  # "CONN"
-        or word == 0x50555420  # "PUT "
-        or word == 0x4F505449  # "OPTI"
-    )
+    """Whether a request line of a known method begins here, or may: the payload can be shorter than the method."""
+    return method_bytes(buf, start, end) != 0
 
 
 @njit(cache=True, nogil=True)
 def http_host(buf, start, end, found):
-    """The Host header of a request whose header block is complete here."""
-    if u8(buf, start) == 0x43:  # CONNECT: the authority is in the request line
+    """The Host field of a request, as soon as its line is complete; targets other than a path are the decoder's."""
+    method = method_bytes(buf, start, end)
+    if method < 0:
+        return PARTIAL
+    if method == 0 or (method == 8 and u8(buf, start) == 67):  # CONNECT: the authority is in the request line
         return ODD
-    at = start
-    limit = min(end, start + 16384)
-    while at < limit:
-        # One line at a time; `at` is at the line's beginning.
-        line_end = at
-        while line_end < limit and buf[line_end] != 10:
-            line_end += 1
-        if line_end >= limit:
-            return PARTIAL
-        length = line_end - at
-        if length == 0 or (length == 1 and u8(buf, at) == 13):
-            return NONE
-        if length > 6 and at > start and u8(buf, at + 4) == 58 and (u8(buf, at) | 32) == 104:
-            if (u8(buf, at + 1) | 32) == 111 and (u8(buf, at + 2) | 32) == 115 and (u8(buf, at + 3) | 32) == 116:
-                return host_value(buf, at + 5, line_end, found)
+    limit = min(end, start + MAX_HEAD_BYTES)
+    unfinished = PARTIAL if end - start < MAX_HEAD_BYTES else ODD
+    at = start + method
+    line_end = end_of_line(buf, at, limit)
+    if line_end < 0:
+        return unfinished
+    if not plain_request_line(buf, at, without_cr(buf, at, line_end)):
+        return ODD
+    while True:
         at = line_end + 1
-    return PARTIAL
+        line_end = end_of_line(buf, at, limit)
+        if line_end < 0:
+            return unfinished
+        stop = without_cr(buf, at, line_end)
+        if stop == at:
+            return NONE
+        if at + 4 < stop and is_host(buf, at):
+            after = u8(buf, at + 4)
+            if after == COLON:
+                return host_value(buf, at + 5, stop, found)
+            if after in (SPACE, TAB):
+                return ODD
+        if not has_colon(buf, at, stop) and u8(buf, at) not in (SPACE, TAB):  # a folded line needs none (RFC 9112 5.2)
+            return ODD
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def end_of_line(buf, at, limit):
+    while at < limit:
+        if buf[at] == LF:
+            return at
+        at += 1
+    return -1
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def without_cr(buf, at, line_end):
+    return line_end - 1 if line_end > at and u8(buf, line_end - 1) == CR else line_end
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def has_colon(buf, at, stop):
+    while at < stop:
+        if buf[at] == COLON:
+            return True
+        at += 1
+    return False
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def is_host(buf, at):
+    return (u32(buf, at) | 0x20202020) == 0x686F7374
+
+
+@njit(cache=True, nogil=True)
+def plain_request_line(buf, at, stop):
+    """Whether a path and a version of HTTP/1 are all there is behind the method (RFC 9112 3)."""
+    space = stop - 1
+    while space > at and u8(buf, space) != SPACE:
+        space -= 1
+    return (
+        space > at
+        and u8(buf, at) == SLASH
+        and space + 8 <= stop
+        and u32(buf, space + 1) == 0x48545450  # "HTTP"
+        and u24(buf, space + 5) == 0x2F312E  # "/1."
+    )
 
 
 @njit(cache=True, nogil=True)
 def host_value(buf, at, end, found):
-    while end > at and (u8(buf, end - 1) == 13 or u8(buf, end - 1) == 32):
+    while end > at and u8(buf, end - 1) in (SPACE, TAB):
         end -= 1
-    while at < end and u8(buf, at) == 32:
+    while at < end and u8(buf, at) in (SPACE, TAB):
         at += 1
     stop = at
-    while stop < end and u8(buf, stop) != 58:
+    while stop < end and u8(buf, stop) != COLON:
         stop += 1
-    if end - stop > 6 or not plain_name(buf, at, stop):  # a long port, an IPv6 literal, something odd
+    if end - stop > 6:  # a long port, an IPv6 literal, something odd
         return ODD
     for i in range(stop + 1, end):
         if not 48 <= u8(buf, i) <= 57:
             return ODD
-    found[0] = at
-    found[1] = stop - at
-    return FOUND
+    return put_name(buf, at, stop, found)

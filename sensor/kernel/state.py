@@ -9,9 +9,10 @@ import numpy as np
 
 from sensor.kernel import layout
 from sensor.kernel.dialect import PREFIX_BYTES
+from sensor.kernel.gather import gather
 from sensor.kernel.join import J_SIZE, MEMORY, STATION, WAYS, join
 from sensor.kernel.names import N_BROKEN, N_COUNT, N_SIZE, intern, read_names
-from sensor.kernel.scan import end_all, gather, scan
+from sensor.kernel.scan import end_all, scan
 from sensor.kernel.table import C_CLOCK_NS, C_ENDED, C_LIVE, C_SIZE, C_TOUCHED, release
 
 if TYPE_CHECKING:

@@ -10,14 +10,18 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dpkt
 import numpy as np
 
 from sensor.kernel import layout
+from sensor.kernel.headers import locate
 from sensor.kernel.state import Joiner, Names, Ranges, Scanned, Scanner
 from sensor.model import FRAME, Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SEED = 7
 NAME_ID = (layout.CLUE.names or ()).index("name_id")
@@ -46,6 +50,24 @@ def packed(frames: list[Frame], *, before: bytes = b"", between: bytes = b"") ->
         rows[i] = (len(buffer), time_ns, i + 1, len(data), len(data), link, 0)
         buffer += data + between
     return np.frombuffer(bytes(buffer) or b"\0", np.uint8), rows
+
+
+def payloads(path: Path, maximum: int) -> Iterator[tuple[int, int, int, bytes]]:
+    """(protocol, source port, destination port, payload) of the TCP and UDP packets that have one, as the loop reads them.
+
+    Of a capture that dpkt cannot read, as far as it can: nothing.
+    """
+    try:
+        frames = read(path, maximum)
+    except Exception:  # noqa: BLE001 - whatever dpkt makes of a damaged capture, it is left out
+        return
+    buffer, rows = packed(frames)
+    h, notices = np.zeros(layout.H_SIZE, np.int64), np.zeros(len(layout.NOTICES), np.int64)
+    for offset, size, link in zip(*(rows[name].tolist() for name in ("offset", "captured_bytes", "link")), strict=True):
+        kind = locate(buffer, offset, offset + size, offset + size, link, h, notices)
+        if kind in {layout.CLASSIFIED_TCP, layout.CLASSIFIED_UDP} and h[layout.H_PAYLOAD] < h[layout.H_END]:
+            data = buffer[h[layout.H_PAYLOAD] : h[layout.H_END]].tobytes()
+            yield int(h[layout.H_PROTO]), int(h[layout.H_SRC_PORT]), int(h[layout.H_DST_PORT]), data
 
 
 class Loop:

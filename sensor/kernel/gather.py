@@ -1,0 +1,32 @@
+"""Copies out of a batch what is read after the batch has gone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from sensor.kernel.layout import KIND_HTTP, KIND_NEW_FLOW, KIND_TLS
+
+
+@njit(cache=True, nogil=True)
+def gather(buf, clues, kept):
+    """Copies what is wanted of the payloads into `kept`, and lets the clues point there. Returns the bytes used.
+
+    Of a name in plain sight only the name; of a new flow nothing. `kept` has room for all payloads.
+    """
+    used = 0
+    for i in range(clues.shape[0]):
+        clue = clues[i]
+        if clue["kind"] == KIND_NEW_FLOW:
+            start, length = 0, 0
+        elif clue["kind"] in (KIND_TLS, KIND_HTTP):
+            start, length = clue["name_offset"], np.int64(clue["name_length"])
+        else:
+            start, length = clue["offset"], np.int64(clue["length"])
+        for k in range(length):
+            kept[used + k] = buf[start + k]
+        clue["offset"] = used
+        clue["name_offset"] = used
+        clue["length"] = length
+        used += length
+    return used
