@@ -23,6 +23,7 @@ from tests.bench.report import (
     TSHARK,
     WARDWATCH,
     Tool,
+    doubts,
     machine,
     passes,
     ratios,
@@ -39,6 +40,7 @@ def main() -> int:
     """Measures and prints."""
     options = _options()
     say = partial(print, flush=True)
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="wardwatch-bench-") as work:
         try:
             material = choose(options.copies, Path(work), say)
@@ -48,8 +50,11 @@ def main() -> int:
             return 2
     found = ratios(tools)
     _print(material, tools, found, options)
+    unsure = doubts(tools, load)
+    if unsure:
+        print(f"Something else was running, so measure again: {'; '.join(unsure)}.")
     if options.write:
-        _write(material, tools, found)
+        _write(material, tools, found, unsure)
     if not material.judged:
         return 0
     if not passes(found):
@@ -143,10 +148,11 @@ def _print(material: Material, tools: dict[str, Tool], found: dict[str, float], 
     )
 
 
-def _write(material: Material, tools: dict[str, Tool], found: dict[str, float]) -> None:
+def _write(material: Material, tools: dict[str, Tool], found: dict[str, float], unsure: list[str]) -> None:
     record = {
         "date": datetime.now(UTC).date().isoformat(),
         "capture": {"title": material.title, "packets": tools[WARDWATCH].packets},
+        "doubts": unsure,
         "machine": machine(),
         "versions": versions(),
         "tools": {name: tool.record() for name, tool in tools.items()},

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.bench.measure import Run
 
 LEAST_RATIO = 4.0
+BUSY_LOAD = 0.5  # load average of the minute before, beyond which others were at work too
+WIDE = 1.5  # slowest run to fastest, beyond which they have been during it
 WARDWATCH, NDPI, TSHARK, TOUCH, READ = "wardwatch", "ndpiReader", "tshark", "touch loop", "read()"
 LIBRARIES = ("wardwatch", "numpy", "numba", "llvmlite", "cryptography")
 
@@ -102,6 +104,16 @@ def table(tools: dict[str, Tool]) -> str:
 
 def _megabytes(count: int | None) -> str:
     return f"{count / 1e6:.0f}" if count else "-"
+
+
+def doubts(tools: dict[str, Tool], load: float) -> list[str]:
+    """Why the figures may mean nothing: one line each."""
+    found = [f"load was {load:.2f} before it began"] if load > BUSY_LOAD else []
+    for name in (WARDWATCH, NDPI, TSHARK):
+        walls = [run.wall_s for run in tools[name].runs] if name in tools else []
+        if walls and max(walls) > WIDE * min(walls):
+            found.append(f"{name} took {min(walls):.2f} to {max(walls):.2f} s")
+    return found
 
 
 def machine() -> dict[str, Any]:

@@ -87,6 +87,14 @@ def test_the_median_counts() -> None:
     assert (several.wall_s, several.cpu_s, several.peak_bytes) == (2.0, 2, 9)
 
 
+def test_a_busy_machine_is_told() -> None:
+    quiet = {report.WARDWATCH: report.Tool(report.WARDWATCH, 9, [Run(2.0, 2, 1), Run(2.5, 2, 1)])}
+    busy = {report.WARDWATCH: report.Tool(report.WARDWATCH, 9, [Run(6.9, 2, 1), Run(44.2, 2, 1)])}
+    assert report.doubts(quiet, 0.2) == []
+    assert report.doubts(quiet, 1.76) == ["load was 1.76 before it began"]
+    assert report.doubts(busy, 0.2) == ["wardwatch took 6.90 to 44.20 s"]
+
+
 def test_without_captures_the_demo_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WARDWATCH_CAPTURES", str(tmp_path / "none"))
     monkeypatch.delenv(material.GIVEN, raising=False)
