@@ -69,7 +69,7 @@ def _violations(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", help="only this device: mac:..., ip:..., or its bare address")
     command.add_argument("--network", help="only this network")
     command.add_argument(
-        "--since", metavar="TIME", help="ends at or after: 2026-03-02, 2026-03-02T08:00, with or without an offset"
+        "--since", metavar="TIME", help="starts at or after: 2026-03-02, 2026-03-02T08:00, with or without an offset"
     )
     command.add_argument("--until", metavar="TIME", help="starts before")
     command.add_argument("--state", help="only in this state of follow-up")

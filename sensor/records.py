@@ -35,7 +35,11 @@ def flow_record(listed: FlowRow) -> dict[str, Any]:
         "last_seen": rfc3339(int(row["last_ns"])),
         "packets": int(row["packets_0"]) + int(row["packets_1"]),
         "bytes": int(row["bytes_0"]) + int(row["bytes_1"]),
-        "names": [{"name": name, "source": kind, "frame": frame} for kind, name, frame in dict.fromkeys(listed.names)],
+        "names": [
+            {"name": name, "source": kind, "frame": frame}
+            for kind, name, frame in dict.fromkeys(listed.names)
+            if not (kind == "stun" and name.startswith("!"))  # the loop's own mark of a STUN dialect
+        ],
         "app": found.app if found else None,
         "candidates": list(found.apps) if found else [],
         "strength": found.strength.label if found else None,

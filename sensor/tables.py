@@ -31,7 +31,8 @@ def console() -> Console:
     """Standard output, wide enough for the table where it is a pipe."""
     from rich.console import Console  # noqa: PLC0415 - slow to import, and --json needs none of it
 
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return Console(width=None if on_terminal else PIPE_WIDTH, highlight=False, soft_wrap=False)
 
 
 def escape(text: str) -> str:
@@ -41,14 +42,21 @@ def escape(text: str) -> str:
     return plain("".join(c if c.isprintable() else "?" for c in text))
 
 
-def episodes(found: Sequence[Episode], made: Setup, stored_ids: Mapping[str, str]) -> None:
-    """The table at the end of a replay, what matters most first."""
+def episodes(
+    found: Sequence[Episode],
+    made: Setup,
+    stored_ids: Mapping[str, str],
+    *,
+    most: int | None = MAX_ROWS,
+    nothing: str = "No use of any known app was seen.",
+) -> None:
+    """The table of a replay or a list, what matters most first: `most` rows of it, or what to say of `nothing`."""
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415 - as above
 
     out = console()
     if not found:
-        out.print("No use of any known app was seen.")
+        out.print(nothing)
         return
     zone = made.settings.site.timezone
     days = {wording.clock(one.start_ns, zone, "%Y-%m-%d") for one in found}
@@ -62,7 +70,7 @@ def episodes(found: Sequence[Episode], made: Setup, stored_ids: Mapping[str, str
     table.add_column("Id", no_wrap=True)
     form = "%H:%M:%S" if day else "%Y-%m-%d %H:%M:%S"
     rows = sorted(found, key=lambda one: (ORDER[one.verdict.outcome], -one.verdict.severity, one.start_ns, one.id))
-    for one in rows[:MAX_ROWS]:
+    for one in rows[:most]:
         outcome = one.verdict.outcome
         shown = "VIOLATION" if outcome is Outcome.VIOLATION else outcome.value
         table.add_row(
@@ -79,8 +87,8 @@ def episodes(found: Sequence[Episode], made: Setup, stored_ids: Mapping[str, str
             stored_ids.get(one.id, one.id)[:ID_LENGTH],
         )
     out.print(table)
-    if len(rows) > MAX_ROWS:
-        out.print(f"... and {len(rows) - MAX_ROWS} more; `wardwatch violations` lists what is stored.")
+    if most is not None and len(rows) > most:
+        out.print(f"... and {len(rows) - most} more; `wardwatch violations` lists what is stored.")
 
 
 def summary(totals: Totals, source: CaptureSource, stored: str) -> None:

@@ -17,18 +17,21 @@ _FIELDS = {
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + text.replace('"', '\\"') + '"'
 
 
 def evidence_filter(evidence: Evidence) -> str:
     """Shows the frame that carries the evidence, and proves with its field that it says what is claimed.
 
-    A name that goes through several packets stands in the last of them, where Wireshark shows it too.
+    A name that goes through several packets stands in the last of them, where Wireshark shows it too. Names are compared
+    in lower case, for that is how evidence holds them; one with escaped bytes only by its field being there.
     """
     frame = f"frame.number == {evidence.frame}"
     field = _FIELDS.get(evidence.kind)
+    if field is not None and "\\" in evidence.value:
+        return f"{frame} && {field}"
     if field is not None:
-        return f"{frame} && {field} == {_quoted(evidence.value)}"
+        return f"{frame} && lower({field}) == {_quoted(evidence.value)}"
     if evidence.kind == "stun":
         return f"{frame} && stun"
     return f"{frame} && {flow_filter(evidence.flow)}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensor import accounts, config
+from sensor.commands.output import standard_output
 from sensor.config_values import from_ns
 from sensor.policy import Policy
 from sensor.settings import Watch
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 def example() -> int:
     """Print the commented example. Returns the exit status, 0."""
-    print(config.example_text(), end="")
+    with standard_output():
+        print(config.example_text(), end="")
     return 0
 
 
@@ -33,7 +35,8 @@ def check(path: str | Path, *, known_apps: Collection[str] | None = None, now_ns
     settings = config.load(Path(path), known_apps=known_apps)
     for warning in warnings(settings, time.time_ns() if now_ns is None else now_ns):
         print(f"{path}: {warning}", file=sys.stderr)
-    print(f"{path}: good: {summary(settings)}")
+    with standard_output():
+        print(f"{path}: good: {summary(settings)}")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sensor import setup, tables, wording
+from sensor.commands.output import standard_output
 from sensor.model import Strength
 from sensor.store import open_store
 from sensor.wireshark import evidence_filter, flow_filter
@@ -12,12 +13,13 @@ from sensor.wireshark import evidence_filter, flow_filter
 if TYPE_CHECKING:
     import argparse
 
-    from sensor.model import Evidence
+    from sensor.model import Episode, Evidence
     from sensor.store import StoredEpisode
 
+STRONG_BY_DNS = "strong: DNS told this device, shortly before, that the server has such a name"
 STRENGTHS = {
     Strength.CONCLUSIVE: "conclusive: only this app uses it, and it stands in the flow itself",
-    Strength.STRONG: "strong: DNS told this device, shortly before, that the server has such a name",
+    Strength.STRONG: "strong: it stands in the flow itself and points to what is named here, short of proof",
     Strength.SUPPORTING: "supporting: it fits, and proves nothing on its own",
 }
 MAX_SHOWN = 20
@@ -28,8 +30,9 @@ def run(options: argparse.Namespace) -> int:
     made = setup.read(options.config)
     with open_store(options.store or made.settings.store.url, create=False, read_only=True) as store:
         stored = store.episode(options.id)
-    for line in explanation(stored, made):
-        print(line)
+    with standard_output():
+        for line in explanation(stored, made):
+            print(line)
     return 0
 
 
@@ -52,7 +55,7 @@ def explanation(stored: StoredEpisode, made: setup.Setup) -> list[str]:
             f"{wording.length(episode.end_ns - episode.start_ns)}."
         ),
         (
-            f"   {episode.flows} flows, {episode.packets} packets, {wording.size(episode.bytes_up)} from the device, "
+            f"   {_counted(episode.flows, 'flow')}, {_counted(episode.packets, 'packet')}, {wording.size(episode.bytes_up)} from the device, "
             f"{wording.size(episode.bytes_down)} to it."
         ),
         "",
@@ -64,7 +67,7 @@ def explanation(stored: StoredEpisode, made: setup.Setup) -> list[str]:
     if hidden > 0:
         lines.append(f"   ... and {hidden} more of the same kinds.")
     lines += [
-        f"   Together: {STRENGTHS[episode.strength]}.",
+        f"   Together: {_together(episode)}.",
         f"   Signatures: {episode.signature_version or 'none'}, set {episode.signatures_hash[:16]}.",
         "",
         f"4. Why the policy says {verdict.outcome.value}",
@@ -79,6 +82,17 @@ def explanation(stored: StoredEpisode, made: setup.Setup) -> list[str]:
             for one in stored.revisions
         ]
     return [tables.escape_plain(line) for line in lines]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _together(episode: Episode) -> str:
+    """What the strongest evidence amounts to, in words that are true of it."""
+    strongest = {one.kind for one in episode.evidence if one.match.strength == episode.strength}
+    by_dns = episode.strength == Strength.STRONG and strongest == {"dns_answer"}
+    return STRONG_BY_DNS if by_dns else STRENGTHS[episode.strength]
 
 
 def _step(number: int, evidence: Evidence, zone: str) -> list[str]:

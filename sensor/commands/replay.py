@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import threading
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sensor import records, setup, tables
 from sensor.classify.episodes import stamped
 from sensor.classify.signatures import canonical
-from sensor.errors import UsageError
+from sensor.commands.output import LinesFile, refuse_overwriting, standard_output
 from sensor.model import Outcome
 from sensor.pipeline import Pipeline
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from sensor.capture import CaptureSource
     from sensor.model import Episode
@@ -34,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
     made = setup.read(options.config)
     planned = capture.plan(options.paths, options.recursive)
+    refuse_overwriting({"--flows": options.flows, "--episodes": options.episodes}, _kept(options, made, planned.files))
     source = capture.open_plan(planned, separate=options.separate)
     with ExitStack() as stack:
         keeper = _Keeper(options, made, stack)
@@ -58,12 +59,23 @@ def run(options: argparse.Namespace) -> int:
         )
         totals = pipeline.run(source)
         progress.stop()
-        keeper.finish(source)
-        if not options.json:
-            tables.episodes(keeper.episodes, made, keeper.stored_ids)
-            tables.summary(totals, source, keeper.said())
+        keeper.finish(source, planned.files)
+        with standard_output():
+            if not options.json:
+                tables.episodes(keeper.episodes, made, keeper.stored_ids)
+                tables.summary(totals, source, keeper.said())
     tables.warnings(source)
     return WITH_WARNINGS if source.warnings else 0
+
+
+def _kept(options: argparse.Namespace, made: setup.Setup, captures: Sequence[Path]) -> list[tuple[str, str | Path]]:
+    """Files that no output may overwrite: what they are, and where. A store that is no SQLite file has no path."""
+    kept: list[tuple[str, str | Path]] = [("a capture that is to be read", path) for path in captures]
+    if options.config:
+        kept.append(("the configuration", options.config))
+    if not options.no_store:
+        kept.append(("the store", str(options.store or made.settings.store.url).removeprefix("sqlite:///")))
+    return kept
 
 
 class _Lines:
@@ -86,16 +98,12 @@ class _Lines:
         if self._episodes:
             self._episodes.write(text)
         if self._json and episode.verdict.outcome is Outcome.VIOLATION:
-            sys.stdout.write(text)
+            with standard_output():
+                print(text, end="")
 
 
-def _opened(path: str | None, stack: ExitStack) -> Any:
-    if path is None:
-        return None
-    try:
-        return stack.enter_context(Path(path).open("w", encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+def _opened(path: str | None, stack: ExitStack) -> LinesFile | None:
+    return None if path is None else stack.enter_context(LinesFile(path))
 
 
 class _Keeper:
@@ -107,13 +115,11 @@ class _Keeper:
         self._waiting: list[Episode] = []
         self._store: Store | None = None
         self._added = self._revised = self._unchanged = 0
-        self._hashes: dict[str, str] = {}
         if options.no_store:
             return
         from sensor.store import Snapshots, open_store
 
-        self._place = options.store or made.settings.store.url
-        self._store = stack.enter_context(open_store(self._place))
+        self._store = stack.enter_context(open_store(options.store or made.settings.store.url))
         self._store.append(
             (),
             snapshots=Snapshots(
@@ -121,7 +127,6 @@ class _Keeper:
                 signatures={made.signatures.hash: canonical(made.signatures.apps.values())},
             ),
         )
-        self._hashing = threading.Thread(target=self._hash, args=(options.paths,), daemon=True)
 
     @property
     def stores(self) -> bool:
@@ -145,18 +150,15 @@ class _Keeper:
             self.stored_ids[episode.id] = stored
         self._waiting.clear()
 
-    def _hash(self, paths: list[str]) -> None:
-        for path in paths:
-            self._hashes[path] = ""
-
-    def finish(self, source: CaptureSource) -> None:
-        """Everything is stored when this returns."""
+    def finish(self, source: CaptureSource, files: Sequence[Path]) -> None:
+        """Everything is stored when this returns. `files` are those of the source, in its order."""
         self._flush()
         if self._store is None:
             return
         from sensor.store import Snapshots
 
-        sources = tuple((info, _sha256(info.path)) for info in source.sources if info.path != "-")
+        read = zip(source.sources, files, strict=True)
+        sources = tuple((info, _sha256(path)) for info, path in read if info.path != "-")
         self._store.append((), snapshots=Snapshots(sources=sources))
 
     def said(self) -> str:
@@ -165,11 +167,13 @@ class _Keeper:
         return f"Stored: {self._added} new, {self._revised} revised, {self._unchanged} known already."
 
 
-def _sha256(path: str) -> str | None:
-    """The digest of a regular file; None where it cannot be read again."""
+def _sha256(path: Path) -> str | None:
+    """The digest of a regular file; None where it cannot be read again. A named pipe would wait for another writer."""
     try:
-        with Path(path).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() if Path(path).is_file() else None
+        if not path.is_file():
+            return None
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return None
 

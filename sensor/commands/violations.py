@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from sensor import config_values as values
 from sensor import records, setup, tables, wording
+from sensor.commands.output import standard_output
 from sensor.errors import UsageError
 from sensor.model import Outcome
 from sensor.store import Filter, open_store
+from sensor.toml_table import WrongValueError
 
 if TYPE_CHECKING:
     import argparse
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "state", "verdict", "severity", "device_id", "device", "network", "app", "activity", "start", "end",
            "duration_s", "bytes_up", "bytes_down", "packets", "flows", "strength", "policy_rule", "reason", "policy_hash",
            "signatures_hash")  # fmt: skip
+MAX_NS = (1 << 63) - 1
+FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # also as East Asian spreadsheets write them
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,33 +34,57 @@ def run(options: argparse.Namespace) -> int:
     if options.limit < 1:
         raise UsageError(f"--limit: {options.limit} is not a number of rows")
     made = setup.read(options.config)
-    chosen = _filter(options, made.settings.site.timezone)
+    chosen, ids = _filter(options, made)
     with open_store(options.store or made.settings.store.url, create=False, read_only=True) as store:
-        rows = list(itertools.islice(store.violations(chosen), options.limit))
-    if options.format == "table":
-        tables.episodes([row.episode for row in rows], made, {})
-    elif options.format == "json":
-        for row in rows:
-            sys.stdout.write(records.line({"state": row.state, **records.episode_record(row.episode)}))
-    else:
-        _csv(rows)
+        found = (row for row in store.violations(chosen) if _is_of(row, ids))
+        rows = list(itertools.islice(found, options.limit + 1))
+    left_out, rows = len(rows) > options.limit, rows[: options.limit]
+    with standard_output():
+        _show(rows, options.format, made)
+    if left_out:
+        print(f"wardwatch: the newest {options.limit} are shown, and there are more: see --limit", file=sys.stderr)
     return 0
 
 
-def _filter(options: argparse.Namespace, zone: str) -> Filter:
-    device = options.device
-    if device and not device.startswith(("mac:", "ip:")):
-        device = f"mac:{device.lower()}" if device.count(":") == 5 else f"ip:{device}"
-    outcomes = None if options.outcome == "all" else (Outcome(options.outcome),)
-    return Filter(
+def _show(rows: Sequence[Row], form: str, made: setup.Setup) -> None:
+    if form == "table":
+        nothing = "Nothing in the store is what was asked for."
+        tables.episodes([row.episode for row in rows], made, {}, most=None, nothing=nothing)
+    elif form == "json":
+        for row in rows:
+            print(records.line({"state": row.state, **records.episode_record(row.episode)}), end="")
+    else:
+        _csv(rows)
+
+
+def _filter(options: argparse.Namespace, made: setup.Setup) -> tuple[Filter, frozenset[str] | None]:
+    """What to ask of the store, and the ids of the devices meant, to look for among the addresses in its answer."""
+    zone = made.settings.site.timezone
+    ids = None if options.device is None else _device_ids(options.device, made.settings.devices.names)
+    only = next(iter(ids)) if ids is not None and len(ids) == 1 else ""
+    chosen = Filter(
         app=options.app,
-        device=device,
+        device=only if only.startswith("mac:") else None,  # a device with a MAC has IP addresses too
         network=options.network,
-        outcomes=outcomes,
+        outcomes=None if options.outcome == "all" else (Outcome(options.outcome),),
         since_ns=_moment("--since", options.since, zone),
         until_ns=_moment("--until", options.until, zone),
         state=options.state,
     )
+    return chosen, ids
+
+
+def _device_ids(text: str, names: Sequence[tuple[str, str]]) -> frozenset[str]:
+    """The ids that an address or a label of the configuration stands for. Raises UsageError."""
+    try:
+        return frozenset(values.device(names)(text.removeprefix("mac:").removeprefix("ip:")))
+    except WrongValueError as error:
+        raise UsageError(f"--device: {error}") from error
+
+
+def _is_of(row: Row, ids: frozenset[str] | None) -> bool:
+    device = row.episode.device
+    return ids is None or not ids.isdisjoint((device.id, *(f"ip:{address}" for address in device.addresses)))
 
 
 def _moment(option: str, text: str | None, zone: str) -> int | None:
@@ -68,7 +97,10 @@ def _moment(option: str, text: str | None, zone: str) -> int | None:
         raise UsageError(f"{option}: {text!r} is not a time such as 2026-03-02T08:00") from error
     if found.tzinfo is None:
         found = found.replace(tzinfo=ZoneInfo(zone))
-    return int((found - wording.EPOCH).total_seconds()) * wording.NS
+    time_ns = (found - wording.EPOCH) // timedelta(microseconds=1) * 1000
+    if not -MAX_NS <= time_ns <= MAX_NS:
+        raise UsageError(f"{option}: {text!r} is beyond the times that captures can hold (1678 to 2262)")
+    return time_ns
 
 
 def _csv(rows: Sequence[Row]) -> None:
@@ -79,11 +111,11 @@ def _csv(rows: Sequence[Row]) -> None:
         one["app"] = one["app"] or " or ".join(one["candidates"])
         one.update({key: _harmless(one[key]) for key in ("device", "device_id", "network", "reason", "app")})
     frame = pd.DataFrame(made, columns=list(COLUMNS))
-    sys.stdout.write(frame.to_csv(index=False, lineterminator="\n"))
+    print(frame.to_csv(index=False, lineterminator="\n"), end="")
 
 
 def _harmless(value: object) -> object:
     """Text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV injection)."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+    if isinstance(value, str) and value.startswith(FORMULA):
         return "'" + value
     return value
