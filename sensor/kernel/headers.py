@@ -316,9 +316,10 @@ def transport(buf, at, end, proto, h, notices):
         h[H_SRC_PORT] = u16(buf, at)
         h[H_DST_PORT] = u16(buf, at + 2)
         h[H_PAYLOAD] = at + 8
-        if length >= 8 and at + length <= end:  # else 0 (RFC 2675 4), a fragment, or cut off
-            h[H_END] = at + length
-            h[H_MISSING] = 0
+        stop = at + length
+        if length >= 8 and stop <= end + h[H_MISSING]:  # else 0 (RFC 2675 4), or the first fragment of more
+            h[H_END] = min(stop, end)
+            h[H_MISSING] = max(stop - end, 0)
         return CLASSIFIED_UDP
     if proto in (IP_ICMP, IP_ICMP6):
         return CLASSIFIED_ICMP

@@ -1,0 +1,629 @@
+"""Where `locate` finds addresses, ports and payload, beside scapy, dpkt and tshark; and each reason for finding nothing."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import struct
+import subprocess
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import dpkt
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from sensor.capture import open_paths
+from sensor.kernel import layout
+from sensor.kernel.headers import MAX_IPV6_EXTENSIONS, MAX_VLAN_TAGS, locate
+from sensor.model import LinkType
+from tests import captures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MACS = b"\x02\0\0\0\0\x01" + b"\x02\0\0\0\0\x02"  # destination, source
+V4_SRC, V4_DST = b"\x0a\0\0\x01", b"\xc6\x33\x64\x07"
+V6_SRC, V6_DST = bytes.fromhex("20010db8" + "00" * 11 + "01"), bytes.fromhex("fe80" + "ff" * 14)
+TCP, UDP, ICMP, GRE, ICMP6 = 6, 17, 1, 47, 58
+
+
+@dataclass(slots=True)
+class Seen:
+    """One frame as `locate` sees it; addresses as text, everything else as left in the scratch array."""
+
+    kind: str
+    notices: dict[str, int]
+    h: list[int] = field(default_factory=list)
+    data: bytes = b""
+
+    @property
+    def src(self) -> str:
+        return address(self.h[layout.H_SRC_HIGH], self.h[layout.H_SRC_LOW])
+
+    @property
+    def dst(self) -> str:
+        return address(self.h[layout.H_DST_HIGH], self.h[layout.H_DST_LOW])
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        return self.h[layout.H_SRC_PORT], self.h[layout.H_DST_PORT]
+
+    @property
+    def payload(self) -> bytes:
+        return self.data[self.h[layout.H_PAYLOAD] : self.h[layout.H_END]]
+
+
+def address(high: int, low: int) -> str:
+    raw = (high << 64 | low & (1 << 64) - 1).to_bytes(16, "big", signed=high < 0)
+    if raw.startswith(bytes(10) + b"\xff\xff"):
+        return socket.inet_ntop(socket.AF_INET, raw[12:])
+    return socket.inet_ntop(socket.AF_INET6, raw)
+
+
+def look(data: bytes, link: int = 1, wire_bytes: int | None = None) -> Seen:
+    """`locate` on a frame that stands alone in its array."""
+    h = np.full(layout.H_SIZE, -7, np.int64)  # what an earlier frame left must not matter
+    notices = np.zeros(len(layout.NOTICES), np.int64)
+    wire_end = len(data) if wire_bytes is None else wire_bytes
+    kind = int(locate(np.frombuffer(data or b"\0", np.uint8), 0, len(data), wire_end, link, h, notices))
+    noticed = {name: count for name, count in zip(layout.NOTICES, notices.tolist(), strict=True) if count}
+    return Seen(layout.COUNTERS[kind], noticed, h.tolist(), data)
+
+
+def tcp(payload: bytes = b"", *, options: bytes = b"", offset: int | None = None) -> bytes:
+    words = 5 + len(options) // 4 if offset is None else offset
+    return struct.pack(">HHIIBBHHH", 51000, 52000, 0xFEDCBA98, 7, words << 4, 0x18, 500, 0, 0) + options + payload
+
+
+def udp(payload: bytes = b"", *, length: int | None = None) -> bytes:
+    return struct.pack(">HHHH", 51000, 52000, 8 + len(payload) if length is None else length, 0) + payload
+
+
+def ipv4(
+    body: bytes,
+    proto: int = TCP,
+    *,
+    total: int | None = None,
+    fragment: int = 0,
+    options: bytes = b"",
+    first: int | None = None,
+) -> bytes:
+    words = 5 + len(options) // 4
+    total = words * 4 + len(body) if total is None else total
+    head = struct.pack(">BBHHHBBH", 0x40 | words if first is None else first, 0, total, 1, fragment, 63, proto, 0)
+    return head + V4_SRC + V4_DST + options + body
+
+
+def ipv6(
+    body: bytes, proto: int = TCP, *, length: int | None = None, headers: tuple[tuple[int, bytes], ...] = ()
+) -> bytes:
+    """`headers`: extension headers as (type, everything behind the next-header byte)."""
+    kinds = [kind for kind, _ in headers] + [proto]
+    chain = b"".join(bytes([kinds[i + 1]]) + rest for i, (_, rest) in enumerate(headers))
+    length = len(chain) + len(body) if length is None else length
+    return struct.pack(">IHBB", 6 << 28, length, kinds[0], 63) + V6_SRC + V6_DST + chain + body
+
+
+def ether(body: bytes, kind: int | None = None, *, tags: tuple[tuple[int, int], ...] = ()) -> bytes:
+    """`tags`: (ether type of the tag, VLAN number), outermost first."""
+    kind = (0x86DD if body[0] >> 4 == 6 else 0x0800) if kind is None else kind
+    return MACS + b"".join(struct.pack(">HH", *tag) for tag in tags) + kind.to_bytes(2, "big") + body
+
+
+def ether_type(body: bytes) -> bytes:
+    return b"\x86\xdd" if body[0] >> 4 == 6 else b"\x08\x00"
+
+
+SNAP = b"\xaa\xaa\x03\0\0\0"
+
+
+def wifi(
+    body: bytes,
+    *,
+    to_ds: int = 1,
+    from_ds: int = 0,
+    qos: bool = True,
+    order: bool = False,
+    kind: int = 8,
+    more: int = 0,
+) -> bytes:
+    flags = to_ds | from_ds << 1 | (0x80 if order else 0) | more
+    head = (
+        bytes([kind | (0x80 if qos else 0), flags])
+        + b"\0\0"
+        + b"\x02\0\0\0\0\x0a"
+        + b"\x02\0\0\0\0\x0b"
+        + b"\x02\0\0\0\0\x0c"
+        + b"\0\0"
+    )
+    head += (
+        (b"\x02\0\0\0\0\x0d" if to_ds and from_ds else b"")
+        + (b"\0\0" if qos else b"")
+        + (b"\0\0\0\0" if qos and order else b"")
+    )
+    return head + body
+
+
+def radiotap(body: bytes) -> bytes:
+    return b"\0\0\x08\0\0\0\0\0" + body
+
+
+def wrapped(packet: bytes, link: int) -> bytes:
+    """An IP packet as a frame of a link type."""
+    v6 = packet[0] >> 4 == 6
+    match link:
+        case LinkType.ETHERNET:
+            return ether(packet)
+        case LinkType.LINUX_SLL:
+            return b"\0\0\0\x01\0\x06" + MACS[6:] + b"\0\0" + ether_type(packet) + packet
+        case LinkType.LINUX_SLL2:
+            return ether_type(packet) + b"\0\0\0\0\0\x02\0\x01\0\x06" + MACS[6:] + b"\0\0" + packet
+        case LinkType.NULL:
+            return struct.pack("<I", 30 if v6 else 2) + packet
+        case LinkType.LOOP:
+            return struct.pack(">I", 24 if v6 else 2) + packet
+        case LinkType.IEEE802_11:
+            return wifi(SNAP + ether_type(packet) + packet)
+        case LinkType.IEEE802_11_RADIOTAP:
+            return radiotap(wifi(SNAP + ether_type(packet) + packet))
+    return packet
+
+
+ALL_LINKS = [int(link) for link in LinkType]
+OPTIONS_4 = b"\x01" * 8
+HOP = (0, b"\0" + b"\x01\x04\0\0\0\0")
+DESTINATION = (60, b"\x01" + b"\x01\x0c" + bytes(12))
+ROUTING = (43, b"\0" + bytes(6))
+FRAGMENT_FIRST, FRAGMENT_ONLY, FRAGMENT_LATER = (
+    (44, b"\0\0\x01\0\0\0\x07"),
+    (44, b"\0\0\0\0\0\0\x07"),
+    (44, b"\0\0\x09\0\0\0\x07"),
+)
+AH = (51, b"\x04\0\0" + bytes(20))
+
+
+@pytest.mark.parametrize("link", ALL_LINKS)
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize(
+    ("proto", "body", "kind"), [(TCP, tcp(b"abc"), "classified_tcp"), (UDP, udp(b"abc"), "classified_udp")]
+)
+def test_every_link_type(link, version, proto, body, kind):
+    seen = look(wrapped(ipv4(body, proto) if version == 4 else ipv6(body, proto), link), link)
+    assert seen.kind == kind
+    assert seen.payload == b"abc"
+    assert seen.ports == (51000, 52000)
+    assert (seen.src, seen.dst) == (
+        ("10.0.0.1", "198.51.100.7") if version == 4 else ("2001:db8::1", "fe80" + ":ffff" * 7)
+    )
+    assert seen.h[layout.H_MISSING] == 0
+    assert seen.h[layout.H_TTL] == 63
+    assert seen.h[layout.H_VLAN] == -1
+    if proto == TCP:
+        assert (seen.h[layout.H_SEQUENCE], seen.h[layout.H_TCP_FLAGS]) == (0xFEDCBA98, 0x18)
+
+
+def arp() -> bytes:
+    return b"\0\x01\x08\0\x06\x04\0\x01" + bytes(20)
+
+
+WHOLE = ipv4(tcp(b"abc"))
+REASONS = [
+    ("classified_tcp", ether(WHOLE), 1),
+    ("classified_tcp", ether(ipv4(tcp(options=OPTIONS_4), options=OPTIONS_4)), 1),
+    ("classified_udp", ether(ipv4(udp(), UDP)), 1),
+    ("classified_icmp", ether(ipv4(b"\x08\0\0\0", ICMP)), 1),
+    ("classified_icmp", ether(ipv6(b"\x80\0\0\0", ICMP6)), 1),
+    ("classified_icmp", ether(ipv4(b"", ICMP)), 1),
+    ("classified_other", ether(ipv4(b"\0\0\x08\0", GRE)), 1),
+    ("classified_other", ether(ipv6(b"", 59)), 1),  # no next header
+    ("classified_other", ether(ipv4(bytes(30), 51)), 1),  # AH is followed in IPv6 only
+    ("classified_other", ether(ipv6(bytes(30), 50)), 1),
+    ("classified_tcp", ether(WHOLE, tags=((0x8100, 5),)), 1),
+    ("classified_tcp", ether(WHOLE, tags=((0x88A8, 7), (0x8100, 5))), 1),
+    ("classified_tcp", ether(WHOLE, tags=((0x9100, 7), (0x9200, 6), (0x8100, 5))), 1),
+    ("classified_tcp", ether(WHOLE, tags=((0x8100, 5),) * MAX_VLAN_TAGS), 1),
+    ("classified_tcp", ether(SNAP + b"\x08\0" + WHOLE, 100), 1),
+    ("classified_tcp", ether(WHOLE, 0x86DD), 1),  # the version in the packet counts
+    ("classified_tcp", struct.pack(">I", 30) + ipv6(tcp()), 0),  # macOS, captured on a big-endian machine
+    ("classified_tcp", wifi(SNAP + b"\x08\0" + WHOLE, qos=False), 105),
+    ("classified_tcp", wifi(SNAP + b"\x08\0" + WHOLE, order=True), 105),
+    ("classified_tcp", wifi(SNAP + b"\x08\0" + WHOLE, to_ds=1, from_ds=1), 105),
+    ("classified_tcp", wifi(SNAP + b"\x08\0" + WHOLE, to_ds=0, from_ds=1), 105),
+    ("classified_tcp", wifi(SNAP + b"\x08\0" + WHOLE, to_ds=0), 105),
+    ("classified_tcp", b"\0\0\x0c\0\0\0\0\0\0\0\0\0" + wifi(SNAP + b"\x08\0" + WHOLE), 127),
+    ("ignored_link_type", WHOLE, 147),
+    ("ignored_link_type", b"", 147),
+    ("ignored_not_ip", ether(bytes(40), 0x88CC), 1),
+    ("ignored_not_ip", ether(bytes(40), 0x8864), 1),  # PPPoE
+    ("ignored_not_ip", ether(SNAP + b"\x80\x9b" + bytes(20), 28), 1),
+    ("ignored_not_ip", struct.pack("<I", 7) + WHOLE, 0),
+    ("ignored_arp", ether(arp(), 0x0806), 1),
+    ("ignored_arp", ether(arp(), 0x0806, tags=((0x8100, 5),)), 1),
+    ("ignored_arp", ether(SNAP + b"\x08\x06" + arp(), 40), 1),
+    ("ignored_llc", ether(b"\x42\x42\x03" + bytes(40), 43), 1),  # spanning tree
+    ("ignored_llc", ether(b"\xaa\xaa\x03\0\0\x0c\x20\0" + bytes(40), 43), 1),  # CDP
+    ("ignored_llc", ether(SNAP, 6), 1),
+    ("ignored_wifi_not_data", bytes([0x80, 0]) + bytes(40), 105),  # beacon
+    ("ignored_wifi_not_data", bytes([0xD4, 0]) + bytes(8), 105),  # acknowledgement
+    ("ignored_wifi_not_data", wifi(b"", kind=0x48), 105),  # null
+    ("ignored_wifi_not_data", radiotap(bytes([0x80, 0]) + bytes(40)), 127),
+    ("ignored_wifi_encrypted", wifi(bytes(40), more=0x40), 105),
+    ("ignored_later_fragment", ether(ipv4(bytes(30), TCP, fragment=0x2001)), 1),
+    ("ignored_later_fragment", ether(ipv4(bytes(30), UDP, fragment=185)), 1),
+    ("ignored_later_fragment", ether(ipv6(bytes(30), UDP, headers=(FRAGMENT_LATER,))), 1),
+    ("dropped_truncated", b"", 1),
+    ("dropped_truncated", MACS + b"\x08", 1),
+    ("dropped_truncated", ether(WHOLE, tags=((0x8100, 5),))[:17], 1),
+    ("dropped_truncated", ether(WHOLE)[:14], 1),
+    ("dropped_truncated", ether(WHOLE)[: 14 + 19], 1),
+    ("dropped_truncated", ether(ipv4(tcp(), options=OPTIONS_4))[: 14 + 24], 1),
+    ("dropped_truncated", ether(ipv6(tcp()))[: 14 + 39], 1),
+    ("dropped_truncated", ether(WHOLE)[: 14 + 20 + 3], 1),
+    ("dropped_truncated", ether(ipv4(udp(), UDP))[: 14 + 20 + 3], 1),
+    ("dropped_truncated", ether(ipv6(tcp(), headers=(HOP,)))[: 14 + 40 + 7], 1),
+    ("dropped_truncated", ether(ipv6(tcp(), headers=(DESTINATION,)))[: 14 + 40 + 15], 1),
+    ("dropped_truncated", ether(ipv6(tcp(), headers=(AH,)))[: 14 + 40 + 23], 1),
+    ("dropped_truncated", ether(ipv6(tcp(), headers=(AH,)))[: 14 + 40 + 5], 1),
+    ("dropped_truncated", ether(ipv6(tcp(), headers=(FRAGMENT_FIRST,)))[: 14 + 40 + 7], 1),
+    ("dropped_truncated", bytes(15), 113),
+    ("dropped_truncated", bytes(19), 276),
+    ("dropped_truncated", bytes(3), 0),
+    ("dropped_truncated", b"\0\0\x08", 127),
+    ("dropped_truncated", b"\0\0\xff\0" + bytes(60), 127),
+    ("dropped_truncated", wifi(b"")[:23], 105),
+    ("dropped_truncated", wifi(b"", to_ds=1, from_ds=1)[:29], 105),
+    ("dropped_malformed", ether(ipv4(tcp(), first=0x44)), 1),
+    ("dropped_malformed", ether(ipv4(tcp(), total=19)), 1),
+    ("dropped_malformed", ether(ipv4(tcp(), total=23, options=OPTIONS_4)), 1),
+    ("dropped_malformed", ether(ipv4(tcp(), first=0x55)), 1),
+    ("dropped_malformed", ether(ipv4(tcp(offset=4))), 1),
+    ("dropped_malformed", ether(ipv6(tcp(offset=0))), 1),
+    ("dropped_malformed", ether(WHOLE, tags=((0x8100, 5),) * (MAX_VLAN_TAGS + 1)), 1),
+    ("dropped_malformed", ether(ipv6(tcp(), headers=(HOP,) * MAX_IPV6_EXTENSIONS)), 1),
+    ("dropped_malformed", b"\0\0\x07\0" + bytes(60), 127),
+    ("dropped_malformed", b"\0" + bytes(60), 101),
+]
+
+
+@pytest.mark.parametrize(("kind", "data", "link"), REASONS)
+def test_each_reason(kind, data, link):
+    assert look(data, link).kind == kind
+
+
+def test_every_reason_has_a_frame():
+    """All but that of the full table, which is not found in a frame."""
+    assert {kind for kind, _, _ in REASONS} == set(layout.COUNTERS) - {"dropped_table_full"}
+
+
+def test_vlans():
+    assert look(ether(WHOLE)).notices == {}
+    one = look(ether(WHOLE, tags=((0x8100, 0xE005),)))
+    assert (one.h[layout.H_VLAN], one.notices) == (5, {"vlan_tagged": 1})
+    two = look(ether(WHOLE, tags=((0x88A8, 7), (0x8100, 5))))
+    assert (two.h[layout.H_VLAN], two.notices) == (5, {"vlan_tagged": 1, "vlan_stacked": 1})
+    cooked = b"\0\0\0\x01\0\x06" + MACS[6:] + b"\0\0\x81\0\0\x09\x08\0" + WHOLE
+    assert look(cooked, 113).h[layout.H_VLAN] == 9
+
+
+def test_macs():
+    seen = look(ether(WHOLE))
+    assert (seen.h[layout.H_DST_MAC], seen.h[layout.H_SRC_MAC]) == (0x020000000001, 0x020000000002)
+    a, b, c = (
+        0x02000000000A,
+        0x02000000000B,
+        0x02000000000C,
+    )  # of the frame's three addresses (IEEE 802.11-2020, 9.3.2.1)
+    for to_ds, from_ds, dst, src in ((0, 0, a, b), (1, 0, c, b), (0, 1, a, c), (1, 1, -1, -1)):
+        seen = look(wifi(SNAP + b"\x08\0" + WHOLE, to_ds=to_ds, from_ds=from_ds), 105)
+        assert (seen.h[layout.H_DST_MAC], seen.h[layout.H_SRC_MAC]) == (dst, src)
+    assert look(WHOLE, 101).h[layout.H_SRC_MAC] == -1
+
+
+def test_padding_behind_the_packet_is_no_payload():
+    """Ethernet frames have 46 bytes of contents at least."""
+    for padding in (b"", bytes(6), b"\xff" * 40):
+        assert look(ether(ipv4(tcp()) + padding)).payload == b""
+        assert look(ether(ipv4(udp(b"ab"), UDP) + padding)).payload == b"ab"
+        assert look(ether(ipv6(udp(b"ab"), UDP) + padding)).payload == b"ab"
+
+
+def test_a_length_of_zero_means_the_whole_frame():
+    """What segmentation offload leaves; and jumbograms (RFC 2675)."""
+    seen = look(ether(ipv4(tcp(b"x" * 3000), total=0)))
+    assert (seen.kind, len(seen.payload), seen.h[layout.H_MISSING]) == ("classified_tcp", 3000, 0)
+    seen = look(ether(ipv6(tcp(b"x" * 3000), length=0)))
+    assert (seen.kind, len(seen.payload), seen.h[layout.H_MISSING]) == ("classified_tcp", 3000, 0)
+    seen = look(ether(ipv4(tcp(b"x" * 30), total=0)), wire_bytes=5000)
+    assert (len(seen.payload), seen.h[layout.H_MISSING]) == (30, 5000 - 14 - 40 - 30)
+
+
+@pytest.mark.parametrize(
+    "packet", [ipv4(tcp(b"x" * 50)), ipv6(tcp(b"x" * 50)), ipv4(udp(b"x" * 50), UDP), ipv6(udp(b"x" * 50), UDP)]
+)
+def test_cut_captures(packet):
+    """Every snap length: what is left of the payload and what is missing are the whole payload; ports are read if they are there."""
+    data = ether(packet)
+    head = 14 + (20 if packet[0] >> 4 == 4 else 40)
+    minimum = 20 if packet[9 if packet[0] >> 4 == 4 else 6] == TCP else 8
+    for length in range(len(data) + 1):
+        seen = look(data[:length], wire_bytes=len(data))
+        if length < head + 4:
+            assert seen.kind == "dropped_truncated"
+            assert seen.notices == ({"ports_unread": 1} if length >= head else {})
+        elif length < head + minimum:
+            assert seen.kind.startswith("classified_")
+            assert (seen.ports, seen.payload) == ((51000, 52000), b"")
+        else:
+            assert len(seen.payload) + seen.h[layout.H_MISSING] == 50
+            assert seen.payload == b"x" * (length - head - minimum)
+
+
+def test_udp_lengths():
+    """A length smaller than what is there ends the payload; one that cannot be right does not."""
+    whole = b"abcdef"
+    for length, cut, payload, missing in ((8, 0, b"", 0), (10, 0, b"ab", 0), (14, 0, whole, 0), (0, 0, whole, 0), (7, 0, whole, 0),
+                                          (900, 0, whole, 0), (10, 100, b"ab", 0), (0, 100, whole, 100), (20, 100, whole, 6),
+                                          (114, 100, whole, 100), (900, 100, whole, 100)):  # fmt: skip
+        packet = ipv4(udp(whole, length=length), UDP, total=20 + 14 + cut)
+        seen = look(ether(packet), wire_bytes=14 + len(packet) + cut)
+        assert (seen.payload, seen.h[layout.H_MISSING]) == (payload, missing)
+
+
+def test_tcp_options_behind_the_end():
+    seen = look(ether(ipv4(tcp(b"abc", offset=15))))
+    assert (seen.kind, seen.payload, seen.ports) == ("classified_tcp", b"", (51000, 52000))
+
+
+def test_first_fragments():
+    seen = look(ether(ipv4(udp(b"abc", length=3000), UDP, fragment=0x2000)))
+    assert (seen.kind, seen.payload, seen.h[layout.H_FRAGMENT]) == ("classified_udp", b"abc", 1)
+    assert seen.notices == {"first_fragments": 1}
+    seen = look(ether(ipv6(udp(b"abc", length=3000), UDP, headers=(FRAGMENT_FIRST,))))
+    assert (seen.kind, seen.payload, seen.h[layout.H_FRAGMENT]) == ("classified_udp", b"abc", 1)
+    assert seen.notices == {"first_fragments": 1}
+    seen = look(ether(ipv6(udp(b"abc"), UDP, headers=(FRAGMENT_ONLY,))))  # an atomic fragment (RFC 6946)
+    assert (seen.kind, seen.payload, seen.h[layout.H_FRAGMENT], seen.notices) == ("classified_udp", b"abc", 0, {})
+    assert look(ether(ipv4(tcp(), fragment=0x4000))).h[layout.H_FRAGMENT] == 0  # don't fragment
+
+
+@pytest.mark.parametrize("count", range(MAX_IPV6_EXTENSIONS + 3))
+def test_extension_headers(count):
+    chain = (
+        HOP,
+        DESTINATION,
+        ROUTING,
+        AH,
+        FRAGMENT_ONLY,
+        (135, b"\0" + bytes(6)),
+        (139, b"\0" + bytes(6)),
+        (140, b"\0" + bytes(6)),
+    )
+    headers = tuple(chain[i % len(chain)] for i in range(count))
+    seen = look(ether(ipv6(tcp(b"abc"), headers=headers)))
+    if count < MAX_IPV6_EXTENSIONS:
+        assert (seen.kind, seen.payload) == ("classified_tcp", b"abc")
+    else:
+        assert seen.kind == "dropped_malformed"
+
+
+def test_an_extension_header_longer_than_the_packet():
+    for length, kind in ((1, "dropped_truncated"), (8, "dropped_truncated"), (8 + 20 + 3, "classified_tcp")):
+        assert look(ether(ipv6(tcp(b"abc"), headers=(HOP,), length=length))).kind == kind
+    assert look(ether(ipv6(tcp(b"abc"), headers=((0, b"\xff" + bytes(6)),)))).kind == "dropped_truncated"
+
+
+# What scapy and dpkt make of the same frames.
+
+
+@st.composite
+def frames(draw) -> tuple[bytes, int]:
+    """Well-formed frames of every shape."""
+    payload = draw(st.binary(max_size=40))
+    proto = draw(st.sampled_from([TCP, TCP, UDP, UDP, GRE]))
+    options = b"\x01" * (4 * draw(st.integers(0, 10)))
+    body = {TCP: tcp(payload, options=options), UDP: udp(payload), GRE: b"\0\0\x88\xb5" + payload}[proto]
+    if draw(st.booleans()):
+        fragment = draw(st.sampled_from([0, 0, 0x4000, 0x2000, 0x2003, 0x0010]))
+        zero = draw(st.integers(0, 9)) == 0
+        packet = ipv4(
+            body, proto, fragment=fragment, options=b"\x01" * (4 * draw(st.integers(0, 10))), total=0 if zero else None
+        )
+        padding = b"" if zero else draw(st.sampled_from([b"", b"", bytes(9), b"\xff" * 46]))
+    else:
+        chain = draw(
+            st.lists(
+                st.sampled_from([HOP, DESTINATION, ROUTING, FRAGMENT_ONLY, FRAGMENT_FIRST, FRAGMENT_LATER]), max_size=4
+            )
+        )
+        packet = ipv6(body, proto, headers=tuple(chain))
+        padding = draw(st.sampled_from([b"", b"", bytes(9), b"\xff" * 46]))
+    link = draw(st.sampled_from(ALL_LINKS))
+    if link == 1 and draw(st.booleans()):
+        kinds = draw(st.sampled_from([(0x8100,), (0x8100, 0x8100), (0x88A8, 0x8100)]))
+        tags = [(kind, draw(st.integers(0, 4095))) for kind in kinds]
+        return ether(packet, tags=tuple(tags)) + padding, link
+    return wrapped(packet, link) + padding, link
+
+
+def scapy_layers(data: bytes, link: int) -> Any:
+    from scapy.config import conf
+    from scapy.layers import dot11, inet, inet6, l2  # noqa: F401 - they register their link types
+
+    if link in {LinkType.NULL, LinkType.LOOP}:
+        return inet6.IPv46(data[4:])  # scapy knows this machine's number of IPv6 only
+    top = inet6.IPv46 if link in {12, 14, 101, 228, 229} else conf.l2types[link]
+    return top(data)
+
+
+@settings(max_examples=250, deadline=None)
+@given(frames())
+def test_as_scapy_reads_it(frame):
+    from scapy.layers.inet import IP
+    from scapy.layers.inet import TCP as TCP_LAYER
+    from scapy.layers.inet import UDP as UDP_LAYER
+    from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+    from scapy.layers.l2 import Dot1Q
+    from scapy.packet import Raw
+
+    data, link = frame
+    seen = look(data, link)
+    parsed = scapy_layers(data, link)
+    packet = parsed.getlayer(IP) or parsed.getlayer(IPv6)
+    assert packet is not None
+    later = (
+        packet.frag
+        if isinstance(packet, IP)
+        else any(
+            parsed.getlayer(IPv6ExtHdrFragment, i).offset
+            for i in range(1, count_layers(parsed, IPv6ExtHdrFragment) + 1)
+        )
+    )
+    assert (seen.src, seen.dst) == (packet.src, packet.dst)
+    if later:
+        assert seen.kind == "ignored_later_fragment"
+        return
+    tags = [parsed.getlayer(Dot1Q, i).vlan for i in range(1, count_layers(parsed, Dot1Q) + 1)]
+    assert seen.h[layout.H_VLAN] == (tags[-1] if tags else -1)
+    transport = parsed.getlayer(TCP_LAYER) or parsed.getlayer(UDP_LAYER)
+    if transport is None:
+        assert seen.kind == "classified_other"
+        return
+    assert seen.kind == ("classified_tcp" if isinstance(transport, TCP_LAYER) else "classified_udp")
+    assert seen.ports == (transport.sport, transport.dport)
+    raw = transport.getlayer(Raw)
+    assert seen.payload == (bytes(raw.load) if raw else b"")
+    if isinstance(transport, TCP_LAYER):
+        assert seen.h[layout.H_SEQUENCE] == transport.seq
+        assert seen.h[layout.H_TCP_FLAGS] == int(transport.flags) & 0xFF
+
+
+def count_layers(parsed: Any, layer: Any) -> int:
+    count = 0
+    while parsed.getlayer(layer, count + 1):
+        count += 1
+    return count
+
+
+DPKT_LINKS = {1: dpkt.ethernet.Ethernet, 113: dpkt.sll.SLL, 276: dpkt.sll2.SLL2, 0: dpkt.loopback.Loopback}
+
+
+@settings(max_examples=500, deadline=None)
+@given(frames().filter(lambda frame: frame[1] in DPKT_LINKS))
+def test_as_dpkt_reads_it(frame):
+    data, link = frame
+    seen = look(data, link)
+    try:
+        packet = DPKT_LINKS[link](data).data
+    except AttributeError:
+        reject()  # dpkt's trouble with some chains of extension headers
+    assert isinstance(packet, dpkt.ip.IP | dpkt.ip6.IP6)
+    family = socket.AF_INET if isinstance(packet, dpkt.ip.IP) else socket.AF_INET6
+    assert (seen.src, seen.dst) == (socket.inet_ntop(family, packet.src), socket.inet_ntop(family, packet.dst))
+    if isinstance(packet, dpkt.ip.IP):
+        assert (seen.kind == "ignored_later_fragment") == bool(packet.offset)
+    body = packet.data
+    if isinstance(body, dpkt.tcp.TCP | dpkt.udp.UDP) and seen.kind != "ignored_later_fragment":
+        assert seen.ports == (body.sport, body.dport)
+        assert seen.payload == bytes(body.data)[: len(seen.payload)]
+
+
+# What tshark makes of real frames.
+
+FIELDS = (
+    "frame.number", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "ip.frag_offset", "ipv6.fraghdr.offset", "vlan.id", "ip.ttl", "ipv6.hlim",
+    "tcp.srcport", "tcp.dstport", "tcp.seq_raw", "tcp.flags", "tcp.len", "udp.srcport", "udp.dstport", "udp.length", "arp.opcode", "_ws.malformed",
+)  # fmt: skip
+# Nothing above IP but TCP and UDP, so that no tunnel, and no packet quoted in an ICMP error, is read.
+PROTOCOLS = ("frame", "eth", "vlan", "ieee8021ad", "sll", "null", "raw", "llc", "radiotap", "wlan", "arp", "ip", "ipv6", "ipv6.hopopts",
+             "ipv6.routing", "ipv6.fraghdr", "ipv6.dstopts", "mipv6", "ah", "tcp", "udp", "data", "ethertype")  # fmt: skip
+
+
+def pcap(path: Path, link: int, frames: list[tuple[int, bytes]]) -> None:
+    """`frames`: (bytes on the wire, what was captured)."""
+    with path.open("wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, link))
+        for i, (wire_bytes, data) in enumerate(frames):
+            file.write(struct.pack("<IIII", i, 0, len(data), wire_bytes) + data)
+
+
+def told_by_tshark(path: Path) -> list[dict[str, str]]:
+    enabled = [part for name in PROTOCOLS for part in ("--enable-protocol", name)]
+    wanted = [part for name in FIELDS for part in ("-e", name)]
+    done = subprocess.run(
+        ["tshark", "-n", "-r", str(path), "-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE", "-o", "tcp.desegment_tcp_streams:FALSE",
+         "-o", "tcp.analyze_sequence_numbers:FALSE", "--disable-protocol", "ALL", *enabled, "-T", "fields", *wanted],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [dict(zip(FIELDS, line.split("\t"), strict=True)) for line in done.stdout.splitlines()]
+
+
+def same_as_tshark(seen: Seen, told: dict[str, str], wire_bytes: int) -> str:
+    """Compares one frame; returns what was compared, or "" where tshark saw none or two packets in it."""
+    src, dst = told["ip.src"] or told["ipv6.src"], told["ip.dst"] or told["ipv6.dst"]
+    if (told["ip.src"] and told["ipv6.src"]) or "," in src:
+        return ""  # one in the other
+    if not src:
+        assert not seen.kind.startswith("classified"), told
+        assert (seen.kind == "ignored_arp") == bool(told["arp.opcode"])
+        return "no ip"
+    if seen.kind.startswith("dropped_"):
+        return "dropped"
+    if seen.kind == "ignored_not_ip":
+        return "tunnel"  # MPLS, PPPoE and the like
+    assert (seen.src, seen.dst) == (src, dst)
+    assert seen.h[layout.H_TTL] == int(told["ip.ttl"] or told["ipv6.hlim"])
+    if told["vlan.id"]:
+        assert seen.h[layout.H_VLAN] == int(told["vlan.id"].split(",")[-1])
+    offset = told["ip.frag_offset"] or told["ipv6.fraghdr.offset"]
+    assert (seen.kind == "ignored_later_fragment") == (offset not in {"", "0"})
+    if told["tcp.srcport"]:
+        assert seen.kind == "classified_tcp"
+        assert seen.ports == (int(told["tcp.srcport"]), int(told["tcp.dstport"]))
+        if told["tcp.len"]:
+            assert seen.h[layout.H_SEQUENCE] == int(told["tcp.seq_raw"])
+            assert seen.h[layout.H_TCP_FLAGS] == int(told["tcp.flags"], 16) & 0xFF
+            if len(seen.data) + seen.h[layout.H_MISSING] <= wire_bytes:  # else IP promises more than there ever was
+                assert len(seen.payload) + seen.h[layout.H_MISSING] == int(told["tcp.len"])
+        return "tcp"
+    if told["udp.srcport"]:
+        assert seen.kind == "classified_udp"
+        assert seen.ports == (int(told["udp.srcport"]), int(told["udp.dstport"]))
+        if told["udp.length"] and not seen.h[layout.H_FRAGMENT]:
+            length = len(seen.payload) + seen.h[layout.H_MISSING]
+            assert length == int(told["udp.length"]) - 8 or told["_ws.malformed"] or int(told["udp.length"]) < 8
+        return "udp"
+    return "ip"
+
+
+@pytest.mark.captures
+@pytest.mark.tshark
+def test_as_tshark_reads_it(tmp_path):
+    if shutil.which("tshark") is None:
+        pytest.skip("no tshark")
+    by_link: dict[int, list[tuple[int, bytes]]] = {}
+    source = open_paths([captures.folder()])
+    for batch in source.batches():
+        for row in batch.frames[::3]:
+            start, size = int(row["offset"]), int(row["captured_bytes"])
+            if int(row["link"]) in ALL_LINKS:
+                by_link.setdefault(int(row["link"]), []).append(
+                    (int(row["wire_bytes"]), batch.buffer[start : start + size].tobytes())
+                )
+    compared: Counter[str] = Counter()
+    for link, chosen in by_link.items():
+        path = tmp_path / f"{link}.pcap"
+        pcap(path, link, chosen)
+        told = told_by_tshark(path)
+        assert len(told) == len(chosen)
+        for (wire_bytes, data), one in zip(chosen, told, strict=True):
+            compared[same_as_tshark(look(data, link, wire_bytes), one, wire_bytes)] += 1
+    assert compared["tcp"] > 5000
+    assert compared["udp"] > 3000
+    assert compared["no ip"] > 50
+    assert compared["dropped"] < 10
+    assert compared["tunnel"] < 50
+    assert compared[""] < sum(compared.values()) // 20
