@@ -18,9 +18,11 @@ N_COUNT, N_ARENA, N_FULL, N_BROKEN, N_SIZE = range(5)
 
 ODD, BROKEN = np.int64(-1), np.int64(-2)
 
-DNS_A, DNS_CNAME, DNS_AAAA, DNS_SVCB, DNS_HTTPS, DNS_IN = 1, 5, 28, 64, 65, 1
+DNS_A, DNS_NS, DNS_CNAME, DNS_PTR, DNS_AAAA, DNS_DNAME, DNS_SVCB, DNS_HTTPS, DNS_IN = 1, 2, 5, 12, 28, 39, 64, 65, 1
 TCP = 6
 POINTER_TO_QUESTION = 0xC00C
+MAX_NAME_TEXT = 253  # 255 bytes on the wire (RFC 1035 2.3.4) are two more than the text
+MAX_POINTERS = 16  # of one name; the decoder takes more
 MAX_ANSWERS = 64  # records read of one message in the compiled loop; longer ones are handed over
 TTL_LIMIT_S = 86400 * 7  # RFC 8767 4 suggests capping at a week
 
@@ -95,6 +97,7 @@ def dns_name(buf, start, at, end, text):
     written = 0
     after = np.int64(-1)
     lowest = at
+    pointers = 0
     while True:
         if at >= end:
             return BROKEN, at
@@ -105,8 +108,11 @@ def dns_name(buf, start, at, end, text):
             if after < 0:
                 after = at + 2
             at = start + (u16(buf, at) & 0x3FFF)
+            pointers += 1
             if at >= lowest:
                 return BROKEN, at
+            if pointers > MAX_POINTERS:
+                return ODD, at
             if at < start + 12:
                 return ODD, at
             lowest = at
@@ -116,7 +122,7 @@ def dns_name(buf, start, at, end, text):
         at += 1
         if length == 0:
             return np.int64(written), at if after < 0 else after
-        if written + length + 1 > 254:
+        if written + length + 1 > MAX_NAME_TEXT:
             return ODD, at
         if at + length > end:
             return BROKEN, at
@@ -196,8 +202,9 @@ def read_answers(buf, start, at, end, count, index_of_clue, name_id, answers, us
         at += 10
         if at + size > end:
             return used
-        if kind in (DNS_SVCB, DNS_HTTPS) or klass != DNS_IN:
-            return ODD  # address hints, and the meanings of other classes, are the decoder's
+        if klass != DNS_IN or kind in (DNS_SVCB, DNS_HTTPS, DNS_NS, DNS_PTR, DNS_DNAME):
+            # Address hints, the meanings of other classes, and how many names may fail, are the decoder's.
+            return ODD
         if kind == DNS_CNAME:
             length, after = dns_name(buf, start, at, end, text)
             if length <= 0 or after != at + size:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
+import struct
 import sys
 import warnings
 from pathlib import Path
@@ -68,6 +70,30 @@ def payloads(path: Path, maximum: int) -> Iterator[tuple[int, int, int, bytes]]:
         if kind in {layout.CLASSIFIED_TCP, layout.CLASSIFIED_UDP} and h[layout.H_PAYLOAD] < h[layout.H_END]:
             data = buffer[h[layout.H_PAYLOAD] : h[layout.H_END]].tobytes()
             yield int(h[layout.H_PROTO]), int(h[layout.H_SRC_PORT]), int(h[layout.H_DST_PORT]), data
+
+
+def datagram(time_ns: int, src: str, sport: int, dst: str, dport: int, payload: bytes = b"", *, ttl: int = 64,
+             macs: tuple[int, int] = (0x020000000001, 0x020000000002)) -> Frame:  # fmt: skip
+    """A UDP packet on Ethernet; `macs` are the source's and the destination's."""
+    body = struct.pack(">HHHH", sport, dport, 8 + len(payload), 0) + payload
+    return time_ns, frame(src, dst, 17, body, ttl, macs), 1
+
+
+def segment(time_ns: int, src: str, sport: int, dst: str, dport: int, payload: bytes = b"", *, sequence: int = 0, flags: int = 0x10,
+            ttl: int = 64, macs: tuple[int, int] = (0x020000000001, 0x020000000002)) -> Frame:  # fmt: skip
+    """A TCP packet on Ethernet."""
+    body = struct.pack(">HHIIHHHH", sport, dport, sequence & 0xFFFFFFFF, 0, 0x5000 | flags, 999, 0, 0) + payload
+    return time_ns, frame(src, dst, 6, body, ttl, macs), 1
+
+
+def frame(src: str, dst: str, proto: int, body: bytes, ttl: int, macs: tuple[int, int]) -> bytes:
+    """An IP packet on Ethernet, of the version of its addresses."""
+    head = macs[1].to_bytes(6, "big") + macs[0].to_bytes(6, "big")
+    if ":" in src:
+        raw = socket.inet_pton(socket.AF_INET6, src) + socket.inet_pton(socket.AF_INET6, dst)
+        return head + b"\x86\xdd" + struct.pack(">IHBB", 6 << 28, len(body), proto, ttl) + raw + body
+    raw = socket.inet_aton(src) + socket.inet_aton(dst)
+    return head + b"\x08\0" + struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, ttl, proto, 0) + raw + body
 
 
 class Loop:
