@@ -30,7 +30,12 @@ HIT_KINDS = {
     layout.HIT_DNS_ANSWER: "dns_answer",
     layout.HIT_DNS_QUERY: "dns_query",
     layout.HIT_STUN: "stun",
+    layout.HIT_CERT: "tls_cert",
+    layout.HIT_DTLS: "dtls_sni",
+    layout.HIT_FIRST: "payload",
+    layout.HIT_MEDIA: "media",
 }
+NOT_NAMES = frozenset({layout.HIT_STUN, layout.HIT_FIRST, layout.HIT_MEDIA})
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
 NO_VLAN = 0xFFFF
 MAX_DEVICES = 65536
@@ -108,15 +113,15 @@ class Follower:
                     continue
                 flow = self.flows[flow_id] = self._flow(clue, side, *who)
             self.book.advance(clue[2])
-            if name_id * 8 + kind not in flow.seen:  # what a flow repeats says nothing new
-                flow.seen.add(name_id * 8 + kind)
+            if name_id * 16 + kind not in flow.seen:  # what a flow repeats says nothing new
+                flow.seen.add(name_id * 16 + kind)
                 self._note(flow, kind, text(name_id), match, number, time_ns, source)
 
     def _note(self, flow: Flow, kind: int, name: str, match: int, number: int, time_ns: int, source: int) -> None:
         dns = kind == layout.HIT_DNS_ANSWER
         matches = self._weakened(match, Strength.STRONG if dns else Strength.CONCLUSIVE)
         tells = any(telling(one) for one in matches)
-        if kind != layout.HIT_STUN:
+        if kind not in NOT_NAMES:
             if tells and name not in flow.names:
                 flow.names.append(name)
             if match == 0 and not dns:
@@ -126,7 +131,7 @@ class Follower:
         for one in matches:
             into.append(Evidence(what, name, file, number, time_ns, flow.key, one))
         # A name that cannot accuse changes nothing, unless it is the flow's own and DNS had let one expect another.
-        own_name = not dns and kind != layout.HIT_STUN
+        own_name = not dns and kind not in NOT_NAMES
         if tells or (own_name and any(telling(one.match) for one in flow.told)):
             self.book.note(flow, own_name=not dns)
 

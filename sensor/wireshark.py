@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 _FIELDS = {
     "tls_sni": "tls.handshake.extensions_server_name",
     "quic_sni": "tls.handshake.extensions_server_name",
+    "dtls_sni": "dtls.handshake.extensions_server_name",
     "http_host": "http.host",
     "dns_answer": "dns.qry.name",
     "dns_query": "dns.qry.name",

@@ -9,19 +9,28 @@ import numpy as np
 from numba import njit
 
 from sensor.kernel.layout import (
+    HIT_CERT,
     HIT_DNS_ANSWER,
     HIT_DNS_QUERY,
+    HIT_DTLS,
+    HIT_FIRST,
     HIT_HTTP,
+    HIT_MEDIA,
     HIT_QUIC,
     HIT_RANGE,
     HIT_STUN,
     HIT_TLS,
+    KIND_CERT,
     KIND_DNS,
+    KIND_DTLS,
+    KIND_FIRST,
     KIND_HTTP,
+    KIND_MEDIA,
     KIND_NEW_FLOW,
     KIND_QUIC,
     KIND_SEGMENT,
     KIND_STUN,
+    KIND_TLS,
     NAMED_BY_DNS,
     NAMED_ITSELF,
     NAMED_MATCHED,
@@ -54,6 +63,17 @@ STATION = np.dtype([("mac", "<i8"), ("ipv4", "<i8", 3), ("count", "<i4"), ("rout
 
 # Slots of the joiner's `control` array (int64).
 J_MEMORY_EVICTED, J_STATIONS, J_STATIONS_FULL, J_ANSWERS, J_FLOWS_DNS, J_SIZE = range(6)
+
+# What is told of a clue that names its flow, by KIND_*.
+HIT_OF_KIND = np.zeros(16, np.int32)
+HIT_OF_KIND[KIND_TLS] = HIT_TLS
+HIT_OF_KIND[KIND_HTTP] = HIT_HTTP
+HIT_OF_KIND[KIND_QUIC] = HIT_QUIC
+HIT_OF_KIND[KIND_STUN] = HIT_STUN
+HIT_OF_KIND[KIND_CERT] = HIT_CERT
+HIT_OF_KIND[KIND_DTLS] = HIT_DTLS
+HIT_OF_KIND[KIND_FIRST] = HIT_FIRST
+HIT_OF_KIND[KIND_MEDIA] = HIT_MEDIA
 
 # An address is used for longer than its TTL says: resolvers and browsers hold it for a minute at least, and connections
 # are opened late from what an app remembers.
@@ -339,18 +359,11 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
         elif clue["name_id"] > 0:
             match = name_match[clue["name_id"]]
             row = marks[clue["slot"]]
-            if kind != KIND_STUN:
+            if kind not in (KIND_STUN, KIND_FIRST, KIND_MEDIA):
                 row["named"] = row["named"] | NAMED_ITSELF
             # A flow's own name also overrules what DNS let one expect, so it is told even where no signature knows it.
             if match > 0 or everything or row["named"] & NAMED_MATCHED:
-                what = HIT_TLS
-                if kind == KIND_HTTP:
-                    what = HIT_HTTP
-                elif kind == KIND_QUIC:
-                    what = HIT_QUIC
-                elif kind == KIND_STUN:
-                    what = HIT_STUN
-                write_hit(hits[used], i, what, clue["name_id"], abs(match), clue["number"], clue["time_ns"],
+                write_hit(hits[used], i, HIT_OF_KIND[kind], clue["name_id"], abs(match), clue["number"], clue["time_ns"],
                           clue["source"], side, router)  # fmt: skip
                 used += 1
     return clues.shape[0], answer, used

@@ -95,6 +95,7 @@ CLUE = np.dtype(
 MARK = np.dtype([("flow_id", "<i8"), ("named", "<i8")])
 
 KIND_NEW_FLOW, KIND_TLS, KIND_HTTP, KIND_DNS, KIND_SEGMENT, KIND_QUIC, KIND_STUN = 1, 2, 3, 4, 5, 6, 7
+KIND_CERT, KIND_DTLS, KIND_FIRST, KIND_MEDIA = 8, 9, 10, 11  # the server's certificate, a datagram's hello, first bytes
 READ_PENDING, READ_DONE, READ_HAND_OVER = 0, 1, 2
 
 PHASE_UNDECIDED, PHASE_COLLECTING, PHASE_DONE = 0, 1, 2
@@ -192,7 +193,19 @@ HIT = np.dtype(
         ("router", "<i4"),  # 1: the device's MAC is a router's, or not visible
     ]
 )
-HIT_TLS, HIT_QUIC, HIT_HTTP, HIT_DNS_ANSWER, HIT_DNS_QUERY, HIT_RANGE, HIT_STUN = range(1, 8)
+(
+    HIT_TLS,
+    HIT_QUIC,
+    HIT_HTTP,
+    HIT_DNS_ANSWER,
+    HIT_DNS_QUERY,
+    HIT_RANGE,
+    HIT_STUN,
+    HIT_CERT,
+    HIT_DTLS,
+    HIT_FIRST,
+    HIT_MEDIA,
+) = range(1, 12)
 
 (
     H_PROTO,
