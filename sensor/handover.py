@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sensor.decode import dns, http, quic, stun, tls
+from sensor.decode.ech import Ech, ech
 from sensor.decode.stream import Reassembler
 from sensor.kernel import layout
 from sensor.kernel.names import TTL_LIMIT_S
@@ -164,8 +165,10 @@ class HandOver:
                 return False
             if isinstance(hello, Malformed):
                 self.counts["tls_malformed"] += 1
-            elif isinstance(hello, tls.ClientHello) and hello.sni:
-                _set_name(clue, layout.KIND_TLS, self._names.intern(hello.sni))
+            elif isinstance(hello, tls.ClientHello):
+                clue["flags"], clue["ech_config"] = hello_flags(hello)
+                if hello.sni:
+                    _set_name(clue, layout.KIND_TLS, self._names.intern(hello.sni))
             return True
         request = http.request(prefix)
         if request is None:
@@ -233,8 +236,10 @@ class HandOver:
             assembler.malformed += 1
             if assembler.malformed < MALFORMED_LIMIT:
                 return
-        elif hello.sni:
-            _set_name(clue, layout.KIND_QUIC, self._names.intern(hello.sni))
+        else:
+            clue["flags"], clue["ech_config"] = hello_flags(hello)
+            if hello.sni:
+                _set_name(clue, layout.KIND_QUIC, self._names.intern(hello.sni))
         del self._quic[key]
         self._settled.add(key)
 
@@ -269,6 +274,15 @@ def _set_name(clue: Any, kind: int, number: int) -> None:
     clue["kind"] = kind
     clue["name_id"] = number
     clue["read"] = layout.READ_DONE
+
+
+def hello_flags(hello: tls.ClientHello) -> tuple[int, int]:
+    """What a hello says of a hidden name: (HELLO_* flags, config_id), as the compiled loop notes it of plain ones."""
+    flags = layout.HELLO_ESNI if tls.ESNI in hello.extensions else 0
+    seen = None if hello.ech is None else ech(hello.ech)
+    if not isinstance(seen, Ech):
+        return flags, 0
+    return flags | (layout.HELLO_ECH_INNER if seen.inner else layout.HELLO_ECH_OUTER), seen.config_id
 
 
 def _addresses(record: dns.Record) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ SIGNATURE_ALGORITHMS = 13
 ALPN = 16
 SUPPORTED_VERSIONS = 43
 ENCRYPTED_CLIENT_HELLO = 0xFE0D
+ESNI = 0xFFCE  # what it was in its drafts 1 to 6
 
 READ_EXTENSIONS = frozenset(
     {SERVER_NAME, SUPPORTED_GROUPS, SIGNATURE_ALGORITHMS, ALPN, SUPPORTED_VERSIONS, ENCRYPTED_CLIENT_HELLO}
@@ -62,7 +63,7 @@ class ClientHello:
     extensions: tuple[int, ...]  # types, in order
     groups: tuple[int, ...]
     signature_algorithms: tuple[int, ...]
-    ech: bytes | None = None  # payload of encrypted_client_hello: an outer hello, or GREASE
+    ech: bytes | None = None  # data of encrypted_client_hello, for `decode.ech`
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,10 @@ from sensor.kernel.layout import (
     COLLECT_CLUES,
     COLLECT_LIMIT,
     EARLY_CLUES,
+    F_BEGIN,
+    F_ECH_CONFIG,
+    F_FLAGS,
+    F_READ,
     HELLO_BYTES,
     KIND_DNS,
     KIND_HTTP,
@@ -36,7 +40,7 @@ STUN_MAGIC = 0x2112A442  # RFC 8489 5
 def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, notices):
     """Judges a TCP payload at `relative` bytes into its stream. Returns the kind of clue it is, or 0.
 
-    Where the kind has a name in it, `found[0:2]` is its place; `found[2]` is READ_PENDING or READ_HAND_OVER; `found[5]` is
+    Where the kind has a name in it, `found[F_NAME]` and `found[F_NAME_BYTES]` are its place; `found[F_READ]` is READ_PENDING or READ_HAND_OVER; `found[F_BEGIN]` is
     where in the stream what is put together begins.
     """
     phase = row["phase_0"] if side == 0 else row["phase_1"]
@@ -44,7 +48,7 @@ def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, no
         return 0
     clues = np.int64(row["clues_0"] if side == 0 else row["clues_1"])
     until = np.int64(row["until_0"] if side == 0 else row["until_1"])
-    found[2] = READ_HAND_OVER
+    found[F_READ] = READ_HAND_OVER
     kind = 0
     following = phase
     if phase == PHASE_COLLECTING:
@@ -57,7 +61,7 @@ def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, no
         # `until` is where the next message begins. Whole messages are read as they come; else the rest is put together.
         if whole_messages(buf, start, end):
             kind = KIND_DNS
-            found[2] = READ_PENDING
+            found[F_READ] = READ_PENDING
             until += end - start
             clues -= 1  # as little work as a datagram
         else:
@@ -80,7 +84,7 @@ def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, no
     if kind:
         clues += 1
         if dns and kind == KIND_SEGMENT:
-            found[5] = until - COLLECT_BYTES
+            found[F_BEGIN] = until - COLLECT_BYTES
     if side == 0:
         row["phase_0"] = following
         row["clues_0"] = clues
@@ -124,13 +128,18 @@ def first_payload(buf, start, end, found):
             return 0
         answer = client_hello(buf, start, end, found)
         if answer == FOUND:
-            found[2] = READ_PENDING
+            found[F_READ] = READ_PENDING
             return KIND_TLS
-        return 0 if answer == NONE else KIND_SEGMENT
+        if answer == NONE:
+            found[F_READ] = READ_PENDING
+            return KIND_TLS if found[F_FLAGS] else 0  # a name that is hidden is worth a clue as well
+        found[F_FLAGS] = 0
+        found[F_ECH_CONFIG] = 0
+        return KIND_SEGMENT
     if is_http(buf, start, end):
         answer = http_host(buf, start, end, found)
         if answer == FOUND:
-            found[2] = READ_PENDING
+            found[F_READ] = READ_PENDING
             return KIND_HTTP
         return 0 if answer == NONE else KIND_SEGMENT
     # SSLv2-compatible hello: two length bytes with the top bit set, type 1, version 3.x (RFC 5246 E.2).
@@ -142,7 +151,7 @@ def first_payload(buf, start, end, found):
 @njit(cache=True, nogil=True, forceinline=True)
 def datagram_clue(buf, start, end, missing, row, side, sport, dport, found):
     """Judges a UDP payload. Returns the kind of clue it is, or 0."""
-    found[2] = READ_PENDING
+    found[F_READ] = READ_PENDING
     length = end - start
     if length < 8:
         return 0
@@ -166,7 +175,7 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found):
     if kind == 0:
         return 0
     if kind == KIND_QUIC:
-        found[2] = READ_HAND_OVER
+        found[F_READ] = READ_HAND_OVER
     clues += 1
     following = PHASE_DONE if clues >= limit else PHASE_UNDECIDED
     if side == 0:

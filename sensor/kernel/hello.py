@@ -1,6 +1,6 @@
 """Names that stand complete in one packet: TLS ClientHello (RFC 8446 4.1.2, RFC 6066 3) and HTTP Host (RFC 9112 3.2).
 
-Each returns FOUND with the place of the name left in `found`, NONE where there is none to find, PARTIAL where more bytes
+Each returns FOUND with the place of the name left in `found` (layout.F_*), NONE where there is none to find, PARTIAL where more bytes
 may bring one, or ODD where the decoders in `sensor.decode` should look. Only plain cases are decided here, and exactly as
 the decoders decide them: which of the two read a hello must never show.
 """
@@ -10,6 +10,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sensor.kernel.layout import (
+    F_ECH_CONFIG,
+    F_FLAGS,
+    F_NAME,
+    F_NAME_BYTES,
+    HELLO_ECH_INNER,
+    HELLO_ECH_OUTER,
+    HELLO_ESNI,
+)
 from sensor.kernel.wire import u8, u16, u24, u32
 
 FOUND, NONE, PARTIAL, ODD = 1, 2, 3, 4
@@ -22,6 +31,7 @@ SERVER_NAME, SUPPORTED_GROUPS, SIGNATURE_ALGORITHMS, ALPN, SUPPORTED_VERSIONS = 
     16,
     43,
 )  # IANA, TLS extensions
+ECH, ESNI = 0xFE0D, 0xFFCE  # RFC 9849 5; its drafts up to 6
 MAX_HEAD_BYTES = 16384  # of an HTTP request
 
 LF, CR, TAB, SPACE, DOT, SLASH, COLON = 10, 13, 9, 32, 46, 47, 58
@@ -55,8 +65,8 @@ def put_name(buf, start, end, found):
         end -= 1
     if end == start:
         return ODD
-    found[0] = start
-    found[1] = end - start
+    found[F_NAME] = start
+    found[F_NAME_BYTES] = end - start
     return FOUND
 
 
@@ -100,6 +110,7 @@ def extensions(buf, at, stop, found):
     """The server name among the extensions (RFC 8446 4.2), if all those that the decoder reads are well formed."""
     answer = NONE
     seen = np.uint64(0)
+    found[F_FLAGS] = 0
     while at < stop:
         if at + 4 > stop:
             return ODD
@@ -121,7 +132,28 @@ def extensions(buf, at, stop, found):
                     return ODD
             elif not plain_list(buf, body, at, kind):
                 return ODD
+        elif kind == ECH:
+            if found[F_FLAGS] & (HELLO_ECH_OUTER | HELLO_ECH_INNER) or not plain_ech(buf, body, at, found):
+                return ODD
+        elif kind == ESNI:
+            found[F_FLAGS] |= HELLO_ESNI
     return answer
+
+
+@njit(cache=True, nogil=True)
+def plain_ech(buf, at, end, found):
+    """Whether an encrypted ClientHello is well formed (RFC 9849 5); notes which of its two kinds it is."""
+    if at + 1 == end and u8(buf, at) == 1:
+        found[F_FLAGS] |= HELLO_ECH_INNER
+        return True
+    if at + 10 > end or u8(buf, at) != 0:
+        return False
+    payload = at + 8 + u16(buf, at + 6)
+    if payload + 2 >= end or payload + 2 + u16(buf, payload) != end:
+        return False
+    found[F_FLAGS] |= HELLO_ECH_OUTER
+    found[F_ECH_CONFIG] = u8(buf, at + 5)
+    return True
 
 
 @njit(cache=True, nogil=True)

@@ -87,6 +87,10 @@ CLUE = np.dtype(
         ("src_mac", "<i8"),
         ("dst_mac", "<i8"),
         ("first_ns", "<i8"),  # of the flow
+        ("flags", "u1"),  # HELLO_*: what else a ClientHello says
+        ("ech_config", "u1"),  # config_id of an outer ECH extension
+        ("pad_1", "<u2"),
+        ("pad_2", "<u4"),
     ],
     align=False,
 )
@@ -97,6 +101,24 @@ MARK = np.dtype([("flow_id", "<i8"), ("named", "<i8")])
 KIND_NEW_FLOW, KIND_TLS, KIND_HTTP, KIND_DNS, KIND_SEGMENT, KIND_QUIC, KIND_STUN = 1, 2, 3, 4, 5, 6, 7
 KIND_CERT, KIND_DTLS, KIND_FIRST, KIND_MEDIA = 8, 9, 10, 11  # the server's certificate, a datagram's hello, first bytes
 READ_PENDING, READ_DONE, READ_HAND_OVER = 0, 1, 2
+HELLO_ECH_OUTER, HELLO_ECH_INNER, HELLO_ESNI = (
+    1,
+    2,
+    4,
+)  # a real outer ECH or GREASE: one hello alone does not tell which
+
+# Slots of the scratch array `found`, in which the loop's parts tell each other of a packet (int64).
+(
+    F_NAME,  # place of a name in the buffer
+    F_NAME_BYTES,
+    F_READ,  # READ_*
+    F_NEW_FLOW,
+    F_SIDE,
+    F_BEGIN,  # where in the stream what is put together begins
+    F_FLAGS,  # HELLO_*
+    F_ECH_CONFIG,
+    F_SIZE,
+) = range(9)
 
 PHASE_UNDECIDED, PHASE_COLLECTING, PHASE_DONE = 0, 1, 2
 NAMED_ITSELF, NAMED_BY_DNS, NAMED_MATCHED = 1, 2, 4  # the last: a signature matched the name that DNS gave

@@ -13,6 +13,15 @@ from sensor.kernel.layout import (
     CLASSIFIED_TCP,
     CLASSIFIED_UDP,
     DROPPED_TABLE_FULL,
+    F_BEGIN,
+    F_ECH_CONFIG,
+    F_FLAGS,
+    F_NAME,
+    F_NAME_BYTES,
+    F_NEW_FLOW,
+    F_READ,
+    F_SIDE,
+    F_SIZE,
     FLOWS_EXPIRED,
     FLOWS_OPENED,
     FLOWS_REOPENED,
@@ -150,9 +159,9 @@ def new_row(flows, heads, wheel, free, control, notices, bucket, h, frame, swapp
 
 @njit(cache=True, nogil=True, forceinline=True)
 def flow_of(flows, heads, wheel, free, ended, control, notices, h, frame, found):
-    """The row of this packet's flow, made if it is new (`found[3]` is 1 then); -1 where the table is full.
+    """The row of this packet's flow, made if it is new (`found[F_NEW_FLOW]` is 1 then); -1 where the table is full.
 
-    `found[4]` is the side that sent the packet.
+    `found[F_SIDE]` is the side that sent the packet.
     """
     sport, dport = h[H_SRC_PORT], h[H_DST_PORT]
     side = h[H_SIDE]
@@ -164,8 +173,8 @@ def flow_of(flows, heads, wheel, free, ended, control, notices, h, frame, found)
         a_high, a_low, a_port = h[H_SRC_HIGH], h[H_SRC_LOW], sport
         b_high, b_low, b_port = h[H_DST_HIGH], h[H_DST_LOW], dport
     bucket = h[H_BUCKET]
-    found[3] = 0
-    found[4] = side
+    found[F_NEW_FLOW] = 0
+    found[F_SIDE] = side
     slot = find(flows, heads, bucket, a_high, a_low, b_high, b_low, a_port, b_port, h[H_PROTO])
     if slot >= 0:
         row = flows[slot]
@@ -179,7 +188,7 @@ def flow_of(flows, heads, wheel, free, ended, control, notices, h, frame, found)
             slot = np.int64(-1)
     if slot < 0:
         slot = new_row(flows, heads, wheel, free, control, notices, bucket, h, frame, swapped, sport, dport)
-        found[3] = 1
+        found[F_NEW_FLOW] = 1
     return slot
 
 
@@ -255,7 +264,7 @@ def set_base(row, side, base):
 def write_clue(clue, kind, side, row, slot, frame, h, relative, found):
     clue["kind"] = kind
     clue["side"] = side
-    clue["read"] = found[2]
+    clue["read"] = found[F_READ]
     clue["proto"] = row["proto"]
     clue["slot"] = slot
     clue["flow_id"] = row["flow_id"]
@@ -265,8 +274,8 @@ def write_clue(clue, kind, side, row, slot, frame, h, relative, found):
     clue["offset"] = h[H_PAYLOAD]
     clue["length"] = max(h[H_END] - h[H_PAYLOAD], 0)
     clue["sequence"] = relative
-    clue["name_offset"] = found[0]
-    clue["name_length"] = found[1]
+    clue["name_offset"] = found[F_NAME]
+    clue["name_length"] = found[F_NAME_BYTES]
     clue["name_id"] = 0
     clue["src_high"] = h[H_SRC_HIGH]
     clue["src_low"] = h[H_SRC_LOW]
@@ -280,6 +289,8 @@ def write_clue(clue, kind, side, row, slot, frame, h, relative, found):
     clue["first_ns"] = row["first_ns"]
     clue["src_mac"] = h[H_SRC_MAC]
     clue["dst_mac"] = h[H_DST_MAC]
+    clue["flags"] = found[F_FLAGS]
+    clue["ech_config"] = found[F_ECH_CONFIG]
 
 
 @njit(cache=True, nogil=True)
@@ -291,7 +302,7 @@ def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters
     """
     headers = np.zeros((BLOCK, H_SIZE), np.int64)
     kinds = np.zeros(BLOCK, np.int64)
-    found = np.zeros(6, np.int64)
+    found = np.zeros(F_SIZE, np.int64)
     written = 0
     limit = clues.shape[0] - 2 * BLOCK  # a frame writes two at most: a new flow, and what it says
     for first in range(start, frames.shape[0], BLOCK):
@@ -313,17 +324,15 @@ def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters
                 continue
             counters[kind] += 1
             row = flows[slot]
-            side = found[4]
+            side = found[F_SIDE]
             count(row, side, frame, h)
-            if found[3]:
-                found[0] = 0
-                found[1] = 0
-                found[2] = READ_PENDING
+            if found[F_NEW_FLOW]:
+                found[F_NAME] = 0
+                found[F_NAME_BYTES] = 0
+                found[F_READ] = READ_PENDING
                 write_clue(clues[written], KIND_NEW_FLOW, side, row, slot, frame, h, 0, found)
                 written += 1
-            found[0] = 0
-            found[1] = 0
-            found[5] = 0
+            found[:] = 0
             clue = 0
             relative = np.int64(0)
             if kind == CLASSIFIED_TCP:
@@ -336,7 +345,7 @@ def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters
                     buf, h[H_PAYLOAD], h[H_END], h[H_MISSING], row, side, h[H_SRC_PORT], h[H_DST_PORT], found
                 )
             if clue:
-                write_clue(clues[written], clue, side, row, slot, frame, h, relative - found[5], found)
+                write_clue(clues[written], clue, side, row, slot, frame, h, relative - found[F_BEGIN], found)
                 written += 1
     return frames.shape[0], written
 

@@ -158,6 +158,8 @@ ns1.example.net. 3600 IN A 192.0.2.53
     ).to_wire()
 
 
+# An outer ECH: HKDF-SHA256, AES-128-GCM, configuration 42, 32 bytes of enc, 24 of an inner hello.
+ECH_OUTER = bytes.fromhex("00 0001 0001 2a") + vector16(bytes(range(32))) + vector16(b"e" * 24)
 SERVER_HELLO = message(
     2, b"\x03\x03" + bytes(32) + vector8(b"") + b"\x13\x01\x00" + vector16(extension(43, b"\x03\x04"))
 )
@@ -173,5 +175,5 @@ FULL_HELLO = client_hello(
     extension(13, vector16(b"\x04\x03\x08\x04")),
     extension(16, vector16(vector8(b"h2") + vector8(b"http/1.1"))),
     extension(43, vector8(b"\x0a\x0a\x03\x04\x03\x03")),
-    extension(0xFE0D, b"\x00\x00\x01\x00\x01\x2a\x00\x00\x00\x00"),
+    extension(0xFE0D, ECH_OUTER),
 )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor.decode import dns, http, quic, stun, tls
+from sensor.decode import dns, ech, http, quic, stun, tls
 from sensor.decode.cursor import Cursor
 from sensor.model import Malformed
 from tests.decode import samples
@@ -47,6 +47,7 @@ DECODERS: dict[str, tuple[Decoder, list[bytes], type | tuple[type, ...]]] = {
         ],
         (tls.ClientHello, tls.ServerHello),
     ),
+    "ech.ech": (ech.ech, [samples.ECH_OUTER, b"\x01"], ech.Ech),
     "quic.initials": (quic.initials, [INITIAL, samples.rfc_client(samples.V2), COALESCED], tuple),
     "quic.initials known": (
         initials_of_a_known_connection,
@@ -219,7 +220,7 @@ OPERATIONS_PER_BYTE = 3
 
 @EACH
 def test_work_is_bounded_by_the_bytes(name, monkeypatch):
-    for module in (tls, quic, dns, http, stun):
+    for module in (tls, ech, quic, dns, http, stun):
         monkeypatch.setattr(module, "Cursor", Counting)
     decode, vectors, _ = DECODERS[name]
     for data in [*vectors, *WORST.get(name, [])]:

@@ -20,7 +20,7 @@ def test_every_field_of_a_hello():
         extensions=(0x0A0A, 0, 10, 13, 16, 43, 0xFE0D),
         groups=(0x11EC, 29, 23),
         signature_algorithms=(0x0403, 0x0804),
-        ech=b"\x00\x00\x01\x00\x01\x2a\x00\x00\x00\x00",
+        ech=samples.ECH_OUTER,
     )
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensor.decode import http, tls
-from sensor.kernel import hello
+from sensor.handover import hello_flags
+from sensor.kernel import hello, layout
 from sensor.kernel.hello import FOUND, NONE, ODD, PARTIAL
 from tests import captures
 from tests.decode import samples
@@ -22,9 +23,9 @@ DEMO = Path(__file__).resolve().parents[2] / "pcaps" / "clinic-morning.pcap"
 
 def compiled(read: Any, data: bytes) -> tuple[int, str | None]:
     """The answer of one compiled reader and, where it found one, the name as it is kept: lower case."""
-    found = np.zeros(2, np.int64)
+    found = np.zeros(layout.F_SIZE, np.int64)
     answer = int(read(np.frombuffer(data, np.uint8), 0, len(data), found))
-    start, length = found.tolist()
+    start, length = found[[layout.F_NAME, layout.F_NAME_BYTES]].tolist()
     return answer, data[start : start + length].decode("ascii").lower() if answer == FOUND else None
 
 
@@ -47,7 +48,19 @@ def begins_tls(data: bytes) -> bool:
 
 
 def tls_agrees(data: bytes) -> int:
-    return agrees(hello.client_hello, tls.first_handshake(data), data, "sni")
+    decoded = tls.first_handshake(data)
+    answer = agrees(hello.client_hello, decoded, data, "sni")
+    if answer in {FOUND, NONE}:
+        assert isinstance(decoded, tls.ClientHello)
+        assert hidden(data) == hello_flags(decoded)
+    return answer
+
+
+def hidden(data: bytes) -> tuple[int, int]:
+    """What the compiled reader notes of hidden names: layout.HELLO_* and the number of the ECH configuration."""
+    found = np.zeros(layout.F_SIZE, np.int64)
+    hello.client_hello(np.frombuffer(data, np.uint8), 0, len(data), found)
+    return int(found[layout.F_FLAGS]), int(found[layout.F_ECH_CONFIG])
 
 
 def http_agrees(data: bytes) -> int:
@@ -57,6 +70,7 @@ def http_agrees(data: bytes) -> int:
     return agrees(hello.http_host, http.request(data), data, "host") if begins else 0
 
 
+ECH = samples.extension(0xFE0D, samples.ECH_OUTER)
 HELLO = samples.client_hello(
     samples.extension(10, samples.vector16(b"\x00\x1d")),
     samples.server_name(b"Www.Example.com"),
@@ -104,13 +118,30 @@ def with_name(*extensions: bytes) -> bytes:
         (with_name(samples.extension(10, b"\x00\x03abc")), ODD),
         (with_name(samples.extension(13, b"\x00")), ODD),
         (with_name(samples.server_name(b"b.example")), ODD),
-        (with_name(samples.extension(0xFE0D, b"\x00" * 99)), FOUND),
+        (with_name(ECH), FOUND),
+        (with_name(ECH, samples.extension(0xFFCE, b"draft")), FOUND),
+        (with_name(samples.extension(0xFE0D, b"\x01")), FOUND),
+        (with_name(ECH, ECH), ODD),
+        (with_name(samples.extension(0xFE0D, b"")), ODD),
+        (with_name(samples.extension(0xFE0D, b"\x02" * 99)), ODD),
+        (with_name(samples.extension(0xFE0D, b"\x01\x00")), ODD),
+        (with_name(samples.extension(0xFE0D, b"\x00" * 99)), ODD),
+        (with_name(samples.extension(0xFE0D, b"\x00" * 10)), ODD),
+        (record(samples.client_hello(ECH)), NONE),
         (with_name(b"\x00\x2b\x00\x40"), ODD),
         (with_name(b"\x00"), ODD),
     ],
 )
 def test_hellos(data, answer):
     assert tls_agrees(data) == answer
+
+
+def test_hidden_names_are_noted():
+    esni = samples.extension(0xFFCE, b"draft")
+    assert hidden(with_name(ECH)) == (layout.HELLO_ECH_OUTER, 0x2A)
+    assert hidden(with_name(samples.extension(0xFE0D, b"\x01"))) == (layout.HELLO_ECH_INNER, 0)
+    assert hidden(record(samples.client_hello(esni, ECH))) == (layout.HELLO_ECH_OUTER | layout.HELLO_ESNI, 0x2A)
+    assert hidden(with_name()) == (0, 0)
 
 
 def test_the_final_dot_goes():
@@ -213,7 +244,14 @@ def damaged(draw, bases: list[bytes]) -> bytes:
     return bytes(data)
 
 
-HELLOS = [record(HELLO), record(HELLO) * 2, with_name(), record(samples.client_hello()), record(samples.RFC_HELLO)]
+HELLOS = [
+    record(HELLO),
+    with_name(ECH),
+    record(HELLO) * 2,
+    with_name(),
+    record(samples.client_hello()),
+    record(samples.RFC_HELLO),
+]
 REQUESTS = [
     REQUEST,
     b"POST /x HTTP/1.0\nA: b\n c\nHost:a.example.\n\n",
