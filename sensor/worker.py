@@ -49,6 +49,7 @@ class _Header:
     slot: int
     parts: list[tuple[int, int, int, int]]  # clues, kept bytes
     ended: tuple[int, int, int, int]  # slots, rows
+    ticks: tuple[int, int]
     frames: int
     last_ns: int
     read_bytes: int
@@ -85,7 +86,9 @@ class _Worker:
         slot = (self.used - 1) % SLOTS
         arrays = [(array, self._place(slot, array)) for part in (*item.parts, item.ended) for array in part]
         places = [(*a, *b) for a, b in batched_pairs([(place, len(array)) for array, place in arrays])]
-        self.sender.send(_Header(slot, places[:-1], places[-1], item.frames, item.last_ns, read_bytes))
+        ticks = (self._place(slot, item.ticks), len(item.ticks))
+        arrays.append((item.ticks, ticks[0]))
+        self.sender.send(_Header(slot, places[:-1], places[-1], ticks, item.frames, item.last_ns, read_bytes))
         for array, place in arrays:
             if place < 0:
                 self.sender.send_bytes(array.view(np.uint8).data)
@@ -104,7 +107,8 @@ class _Worker:
             for head_part in head.parts
         ]
         slots = self._array(memory, *head.ended[:2], np.dtype(np.int32))
-        return Scanned(parts, (slots, self._array(memory, *head.ended[2:], layout.FLOW)), head.frames, head.last_ns)
+        ended = slots, self._array(memory, *head.ended[2:], layout.FLOW)
+        return Scanned(parts, ended, head.frames, head.last_ns, self._array(memory, *head.ticks, layout.TICK))
 
     def _array(self, memory: Any, place: int, count: int, dtype: np.dtype[Any]) -> Any:
         if place >= 0:

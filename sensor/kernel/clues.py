@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sensor.kernel.first import CLIENT, MATCHES, SERVER, TCP, TOO_SHORT, UDP, first_bytes
 from sensor.kernel.hello import FOUND, NONE, client_hello, http_host, is_http
 from sensor.kernel.layout import (
     COLLECT_BYTES,
@@ -15,8 +16,11 @@ from sensor.kernel.layout import (
     F_ECH_CONFIG,
     F_FLAGS,
     F_READ,
+    FIRST_DATAGRAMS,
+    FIRST_STREAM_BYTES,
     HELLO_BYTES,
     KIND_DNS,
+    KIND_FIRST,
     KIND_HTTP,
     KIND_QUIC,
     KIND_SEGMENT,
@@ -37,7 +41,7 @@ STUN_MAGIC = 0x2112A442  # RFC 8489 5
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, notices):
+def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, notices, rules):
     """Judges a TCP payload at `relative` bytes into its stream. Returns the kind of clue it is, or 0.
 
     Where the kind has a name in it, `found[F_NAME]` and `found[F_NAME_BYTES]` are its place; `found[F_READ]` is READ_PENDING or READ_HAND_OVER; `found[F_BEGIN]` is
@@ -76,6 +80,13 @@ def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, no
     elif relative == 0:
         kind = first_payload(buf, start, end, found)
         until = beginning(buf, start, end)
+        if kind == 0:
+            sieved = first_bytes(buf, start, end, 0, TCP, CLIENT if side == row["opener"] else SERVER, rules)
+            if sieved == MATCHES:
+                kind = KIND_FIRST
+            elif sieved == TOO_SHORT:
+                kind = KIND_SEGMENT
+                until = np.int64(FIRST_STREAM_BYTES)
         following = PHASE_COLLECTING if kind == KIND_SEGMENT else PHASE_DONE
     elif known_base and 0 < relative < COLLECT_BYTES and clues < EARLY_CLUES:
         kind = KIND_SEGMENT  # overtook the first one, which is still to come
@@ -149,7 +160,7 @@ def first_payload(buf, start, end, found):
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def datagram_clue(buf, start, end, missing, row, side, sport, dport, found):
+def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rules):
     """Judges a UDP payload. Returns the kind of clue it is, or 0."""
     found[F_READ] = READ_PENDING
     length = end - start
@@ -164,7 +175,13 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found):
     clues = np.int64(row["clues_0"] if side == 0 else row["clues_1"])
     kind = 0
     limit = STUN_CLUES
-    if first < 4:
+    if (row["packets_0"] if side == 0 else row["packets_1"]) <= FIRST_DATAGRAMS:
+        sender = CLIENT if side == row["opener"] else SERVER
+        if first_bytes(buf, start, end, missing, UDP, sender, rules) == MATCHES:
+            kind = KIND_FIRST
+    if kind:
+        pass
+    elif first < 4:
         if length >= 20 and (length + missing - u16(buf, start + 2)) == 20 and u32(buf, start + 4) == STUN_MAGIC:
             kind = KIND_STUN
     elif first >= 0xC0 and length >= 64 and is_initial(first, u32(buf, start + 1)):

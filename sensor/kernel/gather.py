@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sensor.kernel.layout import KIND_HTTP, KIND_NEW_FLOW, KIND_TLS
+from sensor.kernel.layout import KIND_HTTP, KIND_MEDIA, KIND_NEW_FLOW, KIND_TLS
 
 
 @njit(cache=True, nogil=True)
@@ -17,7 +17,7 @@ def gather(buf, clues, kept):
     used = 0
     for i in range(clues.shape[0]):
         clue = clues[i]
-        if clue["kind"] == KIND_NEW_FLOW:
+        if clue["kind"] in (KIND_NEW_FLOW, KIND_MEDIA):
             start, length = 0, 0
         elif clue["kind"] in (KIND_TLS, KIND_HTTP):
             start, length = clue["name_offset"], np.int64(clue["name_length"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# One row per live flow, three cache lines: what tells it and what nearly every packet touches lies in the first two.
+# One row per live flow, four cache lines: what tells it and what nearly every packet touches lies in the first two.
 FLOW = np.dtype(
     [
         ("a_high", "<i8"),
@@ -39,7 +39,9 @@ FLOW = np.dtype(
         ("wheel", "<i4"),  # next row due in the same second, -1 at the end
         ("until_0", "<u4"),  # how far into the stream its beginning may reach
         ("until_1", "<u4"),
-        ("pad_2", "u1", 12),
+        ("tick_ns", "<i8"),  # packet time at which the current window is over
+        ("tick_media_0", "<u2"),  # low bits of the counters of media as they stood when the window began
+        ("tick_media_1", "<u2"),
         # third cache line: written once
         ("first_ns", "<i8"),
         ("first_number", "<i8"),
@@ -52,7 +54,21 @@ FLOW = np.dtype(
         ("ttl_1", "u1"),
         ("pad_3", "u1", 4),
         ("ended_ns", "<i8"),  # packet time at which the end was found out
-        ("pad_4", "u1", 8),
+        ("media_0", "<u4"),  # packets that continue a stream of media
+        ("media_1", "<u4"),
+        # fourth cache line: windows, and real-time media; touched once in a window, and by packets that look like RTP
+        ("window_ns", "<i8"),  # when the current window began
+        ("media_first_ns", "<i8"),  # of packets that continue a stream of media
+        ("media_last_ns", "<i8"),
+        ("tick_bytes_0", "<i8"),  # counters as they stood when the window began
+        ("tick_bytes_1", "<i8"),
+        ("tick_packets_0", "<u4"),
+        ("tick_packets_1", "<u4"),
+        ("ssrc_0", "<u4"),  # of the last RTP packet (RFC 3550 5.1)
+        ("ssrc_1", "<u4"),
+        ("rtp_sequence_0", "<u2"),
+        ("rtp_sequence_1", "<u2"),
+        ("pad_4", "u1", 4),
     ],
     align=False,
 )
@@ -91,6 +107,23 @@ CLUE = np.dtype(
         ("ech_config", "u1"),  # config_id of an outer ECH extension
         ("pad_1", "<u2"),
         ("pad_2", "<u4"),
+    ],
+    align=False,
+)
+
+# What one flow carried in one window of packet time, by side.
+TICK = np.dtype(
+    [
+        ("flow_id", "<i8"),
+        ("time_ns", "<i8"),  # of the packet that showed that the window is over
+        ("start_ns", "<i8"),
+        ("bytes_0", "<i8"),
+        ("bytes_1", "<i8"),
+        ("packets_0", "<u4"),
+        ("packets_1", "<u4"),
+        ("media_0", "<u4"),
+        ("media_1", "<u4"),
+        ("pad", "<i8"),
     ],
     align=False,
 )
@@ -273,4 +306,8 @@ COLLECT_BYTES = 65536  # how far into a stream a name is looked for
 COLLECT_CLUES = 96
 EARLY_CLUES = 16  # segments kept while the first one has not been seen
 QUIC_CLUES = 16
-STUN_CLUES = 4
+STUN_CLUES = 6
+FIRST_DATAGRAMS = 3  # of each side whose beginning is compared with what signatures know
+FIRST_STREAM_BYTES = 128  # of a stream, for the same
+MEDIA_RUN = 16  # packets in sequence of one source before they are taken for real-time media
+WINDOW_NS = 10 * NS

@@ -45,8 +45,10 @@ from sensor.kernel.layout import (
     H_TTL,
     H_VLAN,
     H_WARMED,
+    KIND_MEDIA,
     KIND_NEW_FLOW,
     PORT_DNS,
+    READ_DONE,
     READ_PENDING,
     SNAPPED,
     STATE_BASE_0,
@@ -61,6 +63,7 @@ from sensor.kernel.layout import (
     TCP_RST,
     TCP_SYN,
 )
+from sensor.kernel.media import begin_windows, media_run, write_tick
 from sensor.kernel.table import (
     C_CLOCK_NS,
     C_FREE,
@@ -152,6 +155,7 @@ def new_row(flows, heads, wheel, free, control, notices, bucket, h, frame, swapp
     row["until_0"] = 0
     row["until_1"] = 0
     row["ended"] = 0
+    begin_windows(row, frame["time_ns"])
     schedule(flows, wheel, control, slot, frame["time_ns"] + idle_limit_ns(row))
     notices[FLOWS_OPENED] += 1
     return slot
@@ -294,20 +298,22 @@ def write_clue(clue, kind, side, row, slot, frame, h, relative, found):
 
 
 @njit(cache=True, nogil=True)
-def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters, notices, clues, seed):
-    """Reads frames from index `start` on. Returns (frames read up to, clues written).
+def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters, notices, clues, ticks, rules, seed):
+    """Reads frames from index `start` on. Returns (frames read up to, clues written, ticks written).
 
-    Stops early where the clues might not all fit: call it again with what it returned. `counters` and `notices` follow
-    `layout.COUNTERS` and `layout.NOTICES`.
+    Stops early where the clues or ticks might not all fit: call it again with what it returned. `counters` and `notices`
+    follow `layout.COUNTERS` and `layout.NOTICES`; `rules` is a `first.sieve`.
     """
     headers = np.zeros((BLOCK, H_SIZE), np.int64)
     kinds = np.zeros(BLOCK, np.int64)
     found = np.zeros(F_SIZE, np.int64)
     written = 0
+    ticked = 0
     limit = clues.shape[0] - 2 * BLOCK  # a frame writes two at most: a new flow, and what it says
+    ticks_limit = ticks.shape[0] - BLOCK
     for first in range(start, frames.shape[0], BLOCK):
-        if written > limit:
-            return first, written
+        if written > limit or ticked > ticks_limit:
+            return first, written, ticked
         last = min(first + BLOCK, frames.shape[0])
         locate_block(buf, frames, first, last, headers, kinds, flows, heads, notices, seed)
         for i in range(first, last):
@@ -325,6 +331,9 @@ def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters
             counters[kind] += 1
             row = flows[slot]
             side = found[F_SIDE]
+            if frame["time_ns"] >= row["tick_ns"]:
+                write_tick(ticks[ticked], row, frame["time_ns"])
+                ticked += 1
             count(row, side, frame, h)
             if found[F_NEW_FLOW]:
                 found[F_NAME] = 0
@@ -339,15 +348,20 @@ def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters
                 relative, known = follow_tcp(row, side, h)
                 if h[H_PAYLOAD] < h[H_END]:
                     dns = h[H_SRC_PORT] == PORT_DNS or h[H_DST_PORT] == PORT_DNS
-                    clue = stream_clue(buf, h[H_PAYLOAD], h[H_END], relative, known, row, side, dns, found, notices)
+                    clue = stream_clue(
+                        buf, h[H_PAYLOAD], h[H_END], relative, known, row, side, dns, found, notices, rules
+                    )
             elif kind == CLASSIFIED_UDP:
                 clue = datagram_clue(
-                    buf, h[H_PAYLOAD], h[H_END], h[H_MISSING], row, side, h[H_SRC_PORT], h[H_DST_PORT], found
+                    buf, h[H_PAYLOAD], h[H_END], h[H_MISSING], row, side, h[H_SRC_PORT], h[H_DST_PORT], found, rules
                 )
+                if clue == 0 and media_run(buf, h[H_PAYLOAD], h[H_END], row, side, frame["time_ns"]):
+                    clue = KIND_MEDIA
+                    found[F_READ] = READ_DONE
             if clue:
                 write_clue(clues[written], clue, side, row, slot, frame, h, relative - found[F_BEGIN], found)
                 written += 1
-    return frames.shape[0], written
+    return frames.shape[0], written, ticked
 
 
 @njit(cache=True, nogil=True)

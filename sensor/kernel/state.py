@@ -9,6 +9,7 @@ import numpy as np
 
 from sensor.kernel import layout
 from sensor.kernel.dialect import PREFIX_BYTES
+from sensor.kernel.first import sieve
 from sensor.kernel.gather import gather
 from sensor.kernel.join import J_SIZE, MEMORY, STATION, WAYS, join
 from sensor.kernel.names import N_BROKEN, N_COUNT, N_SIZE, intern, read_names
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 CLUES_PER_CALL = 1 << 16
 HITS_PER_CALL = 1 << 15
+TICKS_PER_CALL = 1 << 14
 CACHE_LINE_BYTES = 64
 
 
@@ -84,6 +86,7 @@ class Scanned:
     ended: tuple[NDArray[np.int32], NDArray[np.void]]
     frames: int
     last_ns: int
+    ticks: NDArray[np.void]  # windows that are over, in order; each after the packets that it counts
 
 
 class Scanner:
@@ -100,6 +103,8 @@ class Scanner:
         self.counters = np.zeros(len(layout.COUNTERS), np.int64)
         self.notices = np.zeros(len(layout.NOTICES), np.int64)
         self.clues = np.zeros(CLUES_PER_CALL, layout.CLUE)
+        self.ticks = np.zeros(TICKS_PER_CALL, layout.TICK)
+        self.rules = sieve(())
         self.seed = np.uint64(seed)
         self.reset()
 
@@ -115,29 +120,36 @@ class Scanner:
         """Reads one batch. What comes back lies in `room`, not in the batch nor in the flow table."""
         release(self.flows, self.ended, self.control)
         parts = []
+        ticks = []
         reached = 0
         while reached < len(batch.frames):
-            reached, found = self.scan(batch.buffer, batch.frames, reached)
+            reached, found, windows = self.scan(batch.buffer, batch.frames, reached)
+            ticks.append(windows.copy())
             clues = room.take(len(found), layout.CLUE)
             clues[:] = found
             kept = room.take(int(clues["length"].sum()), np.dtype(np.uint8))
             gather(batch.buffer, clues, kept)
             parts.append((clues, kept))
-        return Scanned(parts, self.ended_rows(room), len(batch.frames), int(batch.frames[-1]["time_ns"]))
+        kept_ticks = room.take(sum(map(len, ticks)), layout.TICK)
+        np.concatenate(ticks, out=kept_ticks)
+        last_ns = int(batch.frames[-1]["time_ns"])
+        return Scanned(parts, self.ended_rows(room), len(batch.frames), last_ns, kept_ticks)
 
-    def scan(self, buffer: NDArray[np.uint8], frames: NDArray[np.void], start: int) -> tuple[int, NDArray[np.void]]:
-        """Reads frames from `start` on; returns where it stopped and the clues (valid until the next call)."""
-        reached, written = scan(
+    def scan(
+        self, buffer: NDArray[np.uint8], frames: NDArray[np.void], start: int
+    ) -> tuple[int, NDArray[np.void], NDArray[np.void]]:
+        """Reads frames from `start` on; returns where it stopped, clues and ticks (valid until the next call)."""
+        reached, written, ticked = scan(
             buffer, frames, start, self.flows, self.heads, self.wheel, self.free, self.ended, self.control,
-            self.counters, self.notices, self.clues, self.seed,
+            self.counters, self.notices, self.clues, self.ticks, self.rules, self.seed,
         )  # fmt: skip
-        return int(reached), self.clues[:written]
+        return int(reached), self.clues[:written], self.ticks[:ticked]
 
     def finish(self, room: Room = HEAP) -> Scanned:
         """Ends the flows that are left."""
         release(self.flows, self.ended, self.control)
         end_all(self.flows, self.heads, self.ended, self.control)
-        return Scanned([], self.ended_rows(room), 0, int(self.control[C_CLOCK_NS]))
+        return Scanned([], self.ended_rows(room), 0, int(self.control[C_CLOCK_NS]), np.zeros(0, layout.TICK))
 
     def ended_rows(self, room: Room) -> tuple[NDArray[np.int32], NDArray[np.void]]:
         """Slots of the flows that ended in this batch, and copies of their rows."""

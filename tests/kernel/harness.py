@@ -122,6 +122,7 @@ class Loop:
                 self.said.append(hits.tolist())
             self.said += [[*clue, self.names.text(clue[NAME_ID]) if clue[NAME_ID] else ""] for clue in clues.tolist()]
             self.said.append(hashlib.sha256(kept[: int(clues["length"].sum())].tobytes()).hexdigest())
+        self.said.append(scanned.ticks.tolist())
         slots, rows = scanned.ended
         self.said.append(slots.tolist())
         self.said.append([rows[name].tolist() for name in layout.FLOW.names or () if not name.startswith("pad")])

@@ -1,0 +1,89 @@
+"""How streams and datagrams begin, compared with what signatures know: a sieve that never loses a match.
+
+What passes it is handed over, and the signatures decide (`classify.rules.FirstBytes`); ports and addresses are theirs too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from sensor.kernel.wire import u8
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+MAX_RULES = 128
+MAX_BYTES = 64  # that one rule compares
+MATCHES, TOO_SHORT = 1, 2
+TCP, UDP = 0, 1
+CLIENT, SERVER, EITHER = 0, 1, 2
+
+# Columns of the numbers of a rule.
+AT, LENGTH, LEAST, MOST, SIDE, COLUMNS = range(6)
+ONE = np.uint64(1)
+
+Sieve = tuple["NDArray[np.uint64]", "NDArray[np.int64]", "NDArray[np.uint8]", "NDArray[np.uint8]"]
+
+
+def sieve(rules: Iterable[tuple[int, int, int, bytes, bytes, int, int]]) -> Sieve:
+    """From (TCP or UDP, CLIENT, SERVER or EITHER, offset, value, mask, least and most bytes), what `first_bytes` takes.
+
+    Where there are more than MAX_RULES, those beyond pass everything.
+    """
+    listed = list(rules)[:MAX_RULES]
+    by_first = np.zeros((2, 256, MAX_RULES // 64), np.uint64)
+    numbers = np.zeros((MAX_RULES, COLUMNS), np.int64)
+    values = np.zeros((MAX_RULES, MAX_BYTES), np.uint8)
+    masks = np.zeros((MAX_RULES, MAX_BYTES), np.uint8)
+    for number, (proto, side, at, value, mask, least, most) in enumerate(listed):
+        numbers[number] = (at, len(value), least, most, side)
+        values[number, : len(value)] = np.frombuffer(value, np.uint8)
+        masks[number, : len(value)] = np.frombuffer(mask, np.uint8)
+        for byte in range(256):
+            if at or byte & mask[0] == value[0]:
+                by_first[proto, byte, number // 64] |= np.uint64(1 << (number % 64))
+    return by_first, numbers, values, masks
+
+
+@njit(cache=True, nogil=True)
+def first_bytes(buf, start, end, missing, proto, side, rules):
+    """MATCHES where a payload begins as some rule says, TOO_SHORT where more bytes may make it so, else 0.
+
+    `missing`: bytes of the payload that the capture cut off. `side`: CLIENT or SERVER.
+    """
+    by_first, numbers, values, masks = rules
+    if end <= start:
+        return 0
+    first = u8(buf, start)
+    answer = 0
+    for word in range(by_first.shape[2]):
+        bits = by_first[proto, first, word]
+        number = word * 64
+        while bits != 0:
+            if bits & ONE:
+                found = one_rule(buf, start, end, missing, side, numbers, values, masks, number)
+                if found == MATCHES:
+                    return MATCHES
+                answer = max(answer, found)
+            bits >>= ONE
+            number += 1
+    return answer
+
+
+@njit(cache=True, nogil=True)
+def one_rule(buf, start, end, missing, side, numbers, values, masks, number):
+    if numbers[number, SIDE] != EITHER and numbers[number, SIDE] != side:
+        return 0
+    at = start + numbers[number, AT]
+    length = numbers[number, LENGTH]
+    for k in range(min(length, max(end - at, 0))):
+        if u8(buf, at + k) & masks[number, k] != values[number, k]:
+            return 0
+    if at + length > end or end - start + missing < numbers[number, LEAST]:
+        return TOO_SHORT
+    return 0 if numbers[number, MOST] >= 0 and end - start + missing > numbers[number, MOST] else MATCHES
