@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sensor.store.views import EvidenceKey, View, join, news, packets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sensor.model import Evidence
 
@@ -26,7 +26,10 @@ NEW_STATE = "new"
 
 @dataclass(slots=True)
 class Head:
-    """The latest revision of one episode in one lineage. `view` is loaded for the lineages that are written to."""
+    """The latest revision of one episode in one lineage. `view` is loaded for the lineages that are written to.
+
+    `judged` tells of two heads that touch, or that bear one id, which was judged later: there it is the larger.
+    """
 
     episode_id: str
     lineage_id: int
@@ -36,6 +39,7 @@ class Head:
     end_ns: int
     capped: bool
     listed: bool
+    judged: int = 0
     merged_into: str | None = None
     state: str = NEW_STATE
     view: View | None = None
@@ -97,7 +101,7 @@ class Ledger:
             id_, what = self._extend(incoming, group)
         else:
             id_, what = self._begin(incoming, now_ns)
-        self._list(incoming, id_)
+        self._list(incoming, id_, group)
         return id_, what
 
     def _group(self, incoming: Incoming) -> list[str]:
@@ -117,13 +121,10 @@ class Ledger:
             id_ = self.links.get((incoming.subject_id, packet), {}).get(lineage_id)
             if id_ is not None:
                 found[self._root(id_, lineage_id)] += 1
-        for id_ in self.of_subject[incoming.subject_id]:
-            head = self.heads[id_].get(lineage_id)
-            if head is None or head.merged_into is not None:
-                continue
+        for head in self._live(incoming.subject_id, lineage_id):
             overlap = head.start_ns <= view.end_ns and view.start_ns <= head.end_ns
             if overlap and (head.capped or view.capped):
-                found[id_] += 0
+                found[head.episode_id] += 0
         same = self.heads.get(incoming.id, {}).get(lineage_id)
         if same is not None and same.subject_id == incoming.subject_id and not view.keys:
             found[self._root(incoming.id, lineage_id)] += 0  # no packet to go by; else the id may be a borrowed one
@@ -141,9 +142,6 @@ class Ledger:
         for other in others:
             self._append(self.heads[other][lineage_id], self._view(other, lineage_id), incoming, base, survivor)
         self._append(self.heads[survivor][lineage_id], result or base, incoming, base, None, known.names)
-        for other in others:
-            for head in self.heads[other].values():
-                self._set_listed(head, listed=False)
         self._follow(others, survivor, lineage_id)
         return survivor, "revised"
 
@@ -191,7 +189,8 @@ class Ledger:
     ) -> None:
         """Plan one revision; one that says "merged" brings nothing else."""
         keys = base.keys if base else frozenset()
-        added = [] if merged_into else [item for item in incoming.evidence.items() if item[0] not in keys]
+        fresh = frozenset() if merged_into else view.keys - keys  # the view has none of what was no news to it
+        added = [item for item in incoming.evidence.items() if item[0] in fresh]
         fresh_names = () if merged_into else tuple(sorted(set(view.names) - set(names)))
         head.step += 1
         head.view, head.merged_into = view, merged_into
@@ -220,30 +219,71 @@ class Ledger:
                 head.merged_into = survivor
                 self.dirty[head.episode_id, lineage_id] = head
 
-    def _list(self, incoming: Incoming, id_: str) -> None:
-        """Show the episode under the lineage that judged it last, and hide what that lineage cuts differently."""
-        lineage_id = incoming.lineage_id
-        view = self._view(id_, lineage_id)
-        for head in self.heads[id_].values():
-            self._set_listed(head, listed=head.lineage_id == lineage_id)
-        for other_lineage in self._other_lineages(incoming):
-            for other in self._touched(incoming, view, other_lineage):
-                here = self.heads[other].get(lineage_id)
-                if (here is None or here.merged_into) and self._covered(other, other_lineage, lineage_id, view):
-                    for head in self.heads[other].values():
-                        self._set_listed(head, listed=False)
+    def _list(self, incoming: Incoming, id_: str, group: list[str]) -> None:
+        """Note that the episode was judged last, and settle anew what lists show of it and of all it bears upon.
 
-    def _covered(self, id_: str, its_lineage: int, lineage_id: int, view: View) -> bool:
-        """Whether all that is known of an episode was judged again in another lineage: else hiding it would lose it."""
-        head = self.heads[id_][its_lineage]
-        if head.capped and not (view.start_ns <= head.start_ns and head.end_ns <= view.end_ns):
+        What is shown follows from what is known and from what was judged later than what, never from what was shown
+        before. So it does not change when the same captures are replayed again.
+        """
+        head = self.heads[id_][incoming.lineage_id]
+        view = self._view(id_, incoming.lineage_id)
+        touched = [
+            self.heads[other][lineage_id]
+            for lineage_id in self._other_lineages(incoming)
+            for other in self._touched(incoming, view, lineage_id)
+        ]
+        earlier = [one.judged for one in (*self.heads[id_].values(), *touched) if one is not head]
+        if head.judged <= max(earlier, default=-1):
+            head.judged = max(earlier) + 1
+            self.dirty[id_, head.lineage_id] = head
+        for one in {id_, *group, *(one.episode_id for one in touched)}:
+            self._settle_listed(one)
+
+    def _settle_listed(self, id_: str) -> None:
+        """Show the episode under the lineage that judged it last, of those whose part was not judged again since."""
+        heads = self.heads[id_].values()
+        left = [head for head in heads if head.merged_into is None and not self._covered(head)]
+        shown = max(left, key=lambda head: (head.judged, head.lineage_id), default=None)
+        for head in heads:
+            self._set_listed(head, listed=head is shown)
+
+    def _covered(self, head: Head) -> bool:
+        """Whether one other lineage judged again all that is known of an episode: else hiding it would lose it."""
+        members = self.of_subject[head.subject_id]
+        lineages = {lineage for member in members for lineage in self.heads[member]} - {head.lineage_id}
+        if not lineages:
             return False
-        return head.capped or all(
-            lineage_id in self.links[head.subject_id, packet]
-            for member in self.of_subject[head.subject_id]
-            if its_lineage in self.heads[member] and self._root(member, its_lineage) == id_
-            for packet in self.packets_of[member, its_lineage]
+        if head.capped:
+            return any(
+                later.judged > head.judged and later.start_ns <= head.start_ns and head.end_ns <= later.end_ns
+                for lineage_id in lineages
+                for later in self._live(head.subject_id, lineage_id)
+            )
+        known = self._packets(head)
+        return bool(known) and any(
+            all(self._judged(head.subject_id, lineage_id, packet) > head.judged for packet in known)
+            for lineage_id in lineages
         )
+
+    def _live(self, subject_id: int, lineage_id: int) -> Iterator[Head]:
+        for id_ in self.of_subject[subject_id]:
+            head = self.heads[id_].get(lineage_id)
+            if head is not None and head.merged_into is None:
+                yield head
+
+    def _packets(self, head: Head) -> set[str]:
+        """All packets of an episode, with those of the episodes merged into it."""
+        return {
+            packet
+            for member in self.of_subject[head.subject_id]
+            if head.lineage_id in self.heads[member] and self._root(member, head.lineage_id) == head.episode_id
+            for packet in self.packets_of[member, head.lineage_id]
+        }
+
+    def _judged(self, subject_id: int, lineage_id: int, packet: str) -> int:
+        """When a lineage judged the episode of a packet, -1 where it knows of none."""
+        id_ = self.links.get((subject_id, packet), {}).get(lineage_id)
+        return -1 if id_ is None else self.heads[self._root(id_, lineage_id)][lineage_id].judged
 
     def _set_listed(self, head: Head, *, listed: bool) -> None:
         if head.listed != listed:

@@ -13,7 +13,7 @@ from sensor.store.rows import view_of_row
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sensor.store.views import EvidenceKey
+    from sensor.store.views import EvidenceKey, View
 
 CHUNK = 500  # values in one IN list; far below what SQLite (32,766) and PostgreSQL (65,535) bind
 
@@ -31,8 +31,16 @@ def load(connection: Connection, incoming: Sequence[Incoming], policy_of: dict[i
     loader = _Loader(connection, policy_of)
     packets = {packet for one in incoming for packet, _ in one.view.keys}
     ids = {one.id for one in incoming} | loader.overlapping(incoming)
-    loader.fetch(packets, ids, {one.subject_id for one in incoming})
+    subjects = {one.subject_id for one in incoming}
+    loader.fetch(packets, ids, subjects)
+    while beside := loader.beside_capped(incoming):
+        loader.fetch(set(), beside, subjects)
     return loader.ledger
+
+
+def _widen(spans: Spans, subject_id: int, first: int, last: int) -> None:
+    low, high = spans.get(subject_id, (first, last))
+    spans[subject_id] = min(low, first), max(high, last)
 
 
 class _Loader:
@@ -46,14 +54,31 @@ class _Loader:
         any_capped = any(one.view.capped for one in incoming)
         pending: Spans = {}
         for one in incoming:
-            low, high = pending.get(one.subject_id, (one.view.start_ns, one.view.end_ns))
-            pending[one.subject_id] = min(low, one.view.start_ns), max(high, one.view.end_ns)
+            _widen(pending, one.subject_id, one.view.start_ns, one.view.end_ns)
         spans = dict(pending)
         found: set[str] = set()
         while pending:
             found |= {row.episode_id for row in self._in_time(spans, pending, any_capped=any_capped)}
             pending = {subject: spans[subject] for subject in pending if spans[subject] != pending[subject]}
         return found
+
+    def beside_capped(self, incoming: Sequence[Incoming]) -> set[str]:
+        """Episodes not loaded yet that overlap in time what is at hand of a subject of which some evidence was capped.
+
+        What is joined with a capped episode is capped over its whole span, so it touches whatever lies there.
+        """
+        heads = [head for lineages in self.ledger.heads.values() for head in lineages.values()]
+        capped = {head.subject_id for head in heads if head.capped}
+        capped |= {one.subject_id for one in incoming if one.view.capped}
+        spans: Spans = {}
+        parts: list[tuple[int, Head | View]] = [(head.subject_id, head) for head in heads]
+        parts += [(one.subject_id, one.view) for one in incoming]
+        for subject, part in parts:
+            if subject in capped:
+                _widen(spans, subject, part.start_ns, part.end_ns)
+        if not spans:
+            return set()
+        return {row.episode_id for row in self._in_time(spans, dict(spans), any_capped=True)} - self.ledger.heads.keys()
 
     def _in_time(self, spans: Spans, pending: Spans, *, any_capped: bool) -> Iterator[Any]:
         heads = schema.heads.c
@@ -66,7 +91,7 @@ class _Loader:
             for row in self.connection.execute(query if any_capped else query.where(heads.capped == 1)):
                 first, last = spans[row.subject_id]
                 if row.start_ns <= last and first <= row.end_ns:
-                    spans[row.subject_id] = min(first, row.start_ns), max(last, row.end_ns)
+                    _widen(spans, row.subject_id, row.start_ns, row.end_ns)
                     yield row
 
     def fetch(self, packets: set[str], ids: set[str], subjects: set[int]) -> None:
@@ -116,6 +141,7 @@ class _Loader:
                     heads.c.device_id,
                     heads.c.app_key,
                     heads.c.listed,
+                    heads.c.judged,
                     heads.c.state,
                     heads.c.merged_into.label("root"),
                     episodes.c.recorded_ns.label("born_ns"),
@@ -153,6 +179,7 @@ class _Loader:
             row.end_ns,
             bool(row.capped),
             listed=bool(row.listed),
+            judged=row.judged,
             merged_into=row.root,
             state=row.state,
             view=view,

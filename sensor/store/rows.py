@@ -76,6 +76,7 @@ def head_values(head: Head, view: View) -> Values:
         "capped": int(head.capped),
         "merged_into": head.merged_into,
         "listed": int(head.listed),
+        "judged": head.judged,
         "state": head.state,
     }
 

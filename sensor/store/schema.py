@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSIONS = ("0001",)  # the migrations in migrations/versions, oldest first; a test holds them equal
+VERSIONS = ("0001", "0002")  # the migrations in migrations/versions, oldest first; a test holds them equal
 VERSION = VERSIONS[-1]
 APPLICATION = "wardwatch"
 
@@ -215,6 +215,8 @@ heads = Table(
     Column("capped", SmallInteger, nullable=False),
     Column("merged_into", Text),
     Column("listed", SmallInteger, nullable=False),  # 1 where lists show it: judged last under this lineage
+    # Larger than that of whatever it shares packets or its id with and that was judged before it.
+    Column("judged", BigInteger, nullable=False, server_default="0"),
     Column("state", Text, nullable=False),
     ForeignKeyConstraint(
         ["episode_id", "lineage_id", "step"], ["revisions.episode_id", "revisions.lineage_id", "revisions.step"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 APPEND_ONLY = ("evidence", "names", "revisions")
+OLD_HEAD = (
+    "INSERT INTO heads (episode_id, lineage_id, step, subject_id, device_id, app_key, network, outcome, activity,"
+    " severity, start_ns, end_ns, capped, listed, state) VALUES ('{}', {}, 1, 1, '', '', '', '', 0, 0, 0, 0, 0, {}, '')"
+)
 
 
 def test_from_nothing_to_the_newest_schema_is_what_the_code_uses() -> None:
@@ -42,6 +47,19 @@ def test_the_code_names_every_migration_in_order() -> None:
     script = ScriptDirectory.from_config(config())
     assert tuple(one.revision for one in script.walk_revisions())[::-1] == schema.VERSIONS
     assert script.get_heads() == [schema.VERSION]
+
+
+def test_in_an_older_store_what_lists_show_counts_as_judged_last() -> None:
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        chosen = config()
+        chosen.attributes["connection"] = connection
+        command.upgrade(chosen, "0001")
+        connection.execute(text(OLD_HEAD.format("a", 1, 0)))
+        connection.execute(text(OLD_HEAD.format("a", 2, 1)))
+        upgrade(connection)
+        assert connection.scalars(text("SELECT judged FROM heads ORDER BY lineage_id")).all() == [0, 1]
+    engine.dispose()
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)

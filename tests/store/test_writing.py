@@ -153,6 +153,22 @@ def test_capped_evidence_the_slice_may_come_first(store: Store) -> None:
     assert len(list(store.violations())) == 1
 
 
+def test_capped_evidence_makes_one_of_all_that_it_comes_to_span(store: Store) -> None:
+    replays = [episode([12, 13, 14]), episode([10], keep=0), episode([10, 11, 15])]
+    assert [told(store, one) for one in replays] == [(1, 0, 0), (1, 0, 0), (0, 1, 0)]
+    assert [told(store, one) for one in replays] == [(0, 0, 1)] * 3
+    assert len(list(store.violations())) == 1
+
+
+def test_capped_evidence_what_only_bridges_brings_no_evidence_of_its_own(store: Store) -> None:
+    replays = [episode(range(10, 20), keep=2), episode(range(30, 40)), episode([15, 35])]
+    assert [told(store, one) for one in replays] == [(1, 0, 0), (1, 0, 0), (0, 1, 0)]
+    assert [told(store, one) for one in replays] == [(0, 0, 1)] * 3
+    (row,) = store.violations()
+    found = store.episode(row.episode.id).episode
+    assert (len(found.evidence), found.evidence_total) == (12, 12)
+
+
 def test_one_packet_may_prove_by_two_rules_and_for_two_apps(store: Store) -> None:
     one = evidence(10)
     two = replace(one, match=replace(one.match, rule="whatsapp/other"))
@@ -237,6 +253,55 @@ def test_a_slice_under_the_other_policy_hides_nothing_it_did_not_judge(store: St
     assert shown == [(15, 24, POLICIES[0]), (12, 16, POLICIES[1])]
     told(store, episode(range(17, 25), policy=POLICIES[1]))
     assert [row.episode.start_ns for row in store.violations()] == [17, 12]
+
+
+def listed(store: Store) -> set[tuple[int, int, str]]:
+    rows = store.violations()
+    return {(row.episode.start_ns, row.episode.end_ns, row.episode.verdict.policy_hash) for row in rows}
+
+
+# Each list of replays is (packets, policy): what shares a packet under one policy becomes one episode.
+@pytest.mark.parametrize(
+    ("replays", "shown"),
+    [
+        (  # what is merged under one policy bears the id of an episode under the other: packet 9 is judged there only
+            [([5], 0), ([1], 0), ([1, 9], 1), ([1, 5], 0)],
+            {(1, 5, POLICIES[0]), (1, 9, POLICIES[1])},
+        ),
+        (  # the same, and a slice had taken the id before: once it is merged away, packet 9 is back
+            [([5], 0), ([1, 9], 1), ([1], 0), ([1, 5], 0)],
+            {(1, 5, POLICIES[0]), (1, 9, POLICIES[1])},
+        ),
+        (  # what is merged was all judged again: it is shown once
+            [([5], 0), ([1], 0), ([1, 5], 1), ([1, 5], 0)],
+            {(1, 5, POLICIES[0])},
+        ),
+        (  # half was judged again since, half before: packet 1 has its latest verdict in what the halves would hide
+            [([1], 1), ([1, 2], 0), ([2], 1)],
+            {(1, 2, POLICIES[0]), (2, 2, POLICIES[1])},
+        ),
+    ],
+    ids=["merged", "merged after it took the id", "merged and judged again", "half judged again"],
+)
+def test_lists_lose_nothing_and_are_the_same_after_all_is_replayed_again(
+    store: Store, replays: list[tuple[list[int], int]], shown: set[tuple[int, int, str]]
+) -> None:
+    for _ in "ab":
+        for packets, policy in replays:
+            store.append([episode(packets, policy=POLICIES[policy])])
+        assert listed(store) == shown
+
+
+def test_three_policies_may_share_an_id(store: Store) -> None:
+    """Of what bears one id, the latest that was not judged again in whole since is shown."""
+    store.remember_policy("policy-three", "{}")
+    replays = [([5], POLICIES[0]), ([1, 2], "policy-three"), ([2], POLICIES[1]), ([1], POLICIES[0])]
+    for _ in "ab":
+        for packets, policy in replays:
+            store.append([episode(packets, policy=policy)])
+        assert listed(store) == {(5, 5, POLICIES[0]), (1, 1, POLICIES[0])}, "all three bear one id"
+    store.append([episode([1, 5], policy=POLICIES[0])])
+    assert listed(store) == {(1, 5, POLICIES[0]), (2, 2, POLICIES[1])}
 
 
 def test_candidates_are_a_subject_of_their_own(store: Store) -> None:
