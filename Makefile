@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+FUZZ_STAMP := $(VENV)/.installed-fuzz
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?=
 
-.PHONY: setup demo test check format lint types imports bench lock clean pcaps
+.PHONY: setup demo test check format lint types imports bench fuzz oracles lock clean pcaps
 
 setup: $(STAMP)
 
@@ -35,13 +38,28 @@ imports: setup
 bench: setup
 	$(BIN)/python -m tests.bench
 
+# Each target for FUZZ_SECONDS; FUZZ_TARGETS chooses some of them.
+fuzz: $(FUZZ_STAMP)
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+$(FUZZ_STAMP): $(STAMP) requirements-fuzz.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@touch $(FUZZ_STAMP)
+
+# Every capture against tshark; the normal tests leave out those whose labels hold no name.
+oracles: setup
+	WARDWATCH_ORACLES=all $(BIN)/python -m pytest tests/oracles
+
 pcaps: setup
 	$(BIN)/python -m pcaps.clinic_morning
 
+COMPILE := --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
+    --no-emit-trusted-host
+
 lock: setup
 	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
-	    --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock requirements-dev.in
+	$(BIN)/pip-compile $(COMPILE) --output-file requirements.lock requirements-dev.in
+	$(BIN)/pip-compile $(COMPILE) --output-file requirements-fuzz.lock requirements-fuzz.in
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
