@@ -45,7 +45,7 @@ def episodes(draw: st.DrawFn) -> Episode:
 
 VIEWS = episodes().map(view_of)
 
-# A failing list of episodes takes minutes to shrink, each attempt being six stores; it is reported as it was found.
+# A failing list of episodes takes minutes to shrink, as each attempt fills three stores; it is reported as it was found.
 UNSHRUNK = Phase.explicit, Phase.reuse, Phase.generate
 
 
