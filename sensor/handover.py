@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sensor import announcing
 from sensor.decode import dns, http, quic, stun, tls
-from sensor.decode.ech import Ech, ech
+from sensor.decode.ech import Ech, ech, public_names
 from sensor.decode.stream import Reassembler
 from sensor.kernel import layout
 from sensor.kernel.names import TTL_LIMIT_S
@@ -38,6 +40,8 @@ MALFORMED_LIMIT = 3  # datagrams of one flow that are not what they looked like,
 
 # The clue's fields that are read here, in this order: rows as tuples cost a tenth of rows as records.
 FIELDS = ["kind", "flow_id", "side", "offset", "length", "sequence", "name_id", "src_port", "dst_port", "proto"]
+ENDS = ("src_high", "src_low", "dst_high", "dst_low")
+MAX_PUBLIC_NAMES = 4096  # names that encrypted hellos show, learned from HTTPS records
 TLS_FIRST_BYTES = frozenset({22, *range(0x80, 0x100)})  # a handshake record, or an SSLv2-compatible hello
 
 
@@ -76,6 +80,7 @@ class HandOver:
         self._quic: dict[int, _Quic] = {}
         self._settled: set[int] = set()  # of which nothing more is wanted
         self.matched: dict[int, tuple[RuleMatch, ...]] = {}  # by name number: what is no host name but STUN text
+        self.public_names: set[str] = set()  # what an encrypted ClientHello shows instead of its server's name
         self.counts: Counter[str] = Counter()
 
     def reset(self) -> None:
@@ -84,6 +89,7 @@ class HandOver:
         self._quic.clear()
         self._settled.clear()
         self.matched.clear()
+        self.public_names.clear()
         self._held_bytes = 0
 
     def forget(self, flow_ids: NDArray[np.int64]) -> None:
@@ -122,6 +128,8 @@ class HandOver:
                 self._datagram(clue, key, payload)
             elif kind == layout.KIND_STUN:
                 self._stun(clue, name_id, payload)
+            elif kind == layout.KIND_NAMING:
+                self._naming(index, clue, announcing.protocol_of(src_port, dst_port), payload, extra)
         return _with_extra(clues, answers, extra)
 
     def _segment(
@@ -199,6 +207,8 @@ class HandOver:
         """Puts a message's questions and addresses where the joiner finds them."""
         if message.damaged is not None:
             self.counts["dns_damaged"] += 1
+        if message.forward_pointers:
+            self.counts["dns_forward_pointers"] += 1
         numbers = [self._names.intern(question.name) for question in message.questions[:MAX_QUESTIONS]]
         response = int(message.response)
         for number in numbers:
@@ -214,12 +224,32 @@ class HandOver:
         for record in message.answers:
             if record.cls != 1:
                 continue
+            if record.service is not None and record.service.ech:
+                self._learn_public_names(record.service.ech)
             if record.type == 5 and record.target:
                 alias = self._names.intern(record.target)
             for address in _addresses(record):
                 data = packed(address)
                 high, low = (int.from_bytes(half, "big", signed=True) for half in (data[:8], data[8:]))
                 extra.answers.append((index, numbers[0], alias, min(record.ttl, TTL_LIMIT_S), high, low))
+
+    def _learn_public_names(self, config_list: bytes) -> None:
+        names = public_names(config_list)
+        if not isinstance(names, tuple):
+            self.counts["ech_malformed"] += 1
+        elif len(self.public_names) < MAX_PUBLIC_NAMES:
+            self.public_names.update(names)
+
+    def _naming(self, index: int, clue: Any, port: int, payload: bytes, extra: _Extra) -> None:
+        """Multicast DNS, LLMNR and NetBIOS names are counted; what is DNS in truth is read as such."""
+        clue["read"] = layout.READ_DONE
+        if port == layout.PORT_MDNS:
+            src_high, src_low, dst_high, dst_low = (int(clue[name]) for name in ENDS)
+            message = announcing.asked_of_a_server(payload, port, _text(src_high, src_low), _text(dst_high, dst_low))
+            if message is not None:
+                self._dns(index, clue, message, extra, first=True)
+                return
+        announcing.count(port, payload, self.counts)
 
     def _datagram(self, clue: Any, key: int, payload: bytes) -> None:
         assembler = self._quic.get(key)
@@ -268,6 +298,13 @@ class HandOver:
     def _give_up_oldest(self) -> None:
         self._drop(next(iter(self._streams)))
         self.counts["streams_given_up"] += 1
+
+
+def _text(high: int, low: int) -> str:
+    """Two int64 halves -> an address as text."""
+    whole = (high & (1 << 64) - 1) << 64 | low & (1 << 64) - 1
+    found = IPv6Address(whole)
+    return str(found.ipv4_mapped or found)
 
 
 def _set_name(clue: Any, kind: int, number: int) -> None:

@@ -21,6 +21,7 @@ RECORD = Struct(">HHIH")
 # Flags (RFC 1035, 4.1.1).
 RESPONSE = 0x8000
 TRUNCATED = 0x0200
+RECURSION_DESIRED = 0x0100
 
 # Record types and the one class read (IANA, DNS parameters). The class's top bit has another meaning in mDNS.
 A, NS, CNAME, PTR, AAAA, DNAME, SVCB, HTTPS = 1, 2, 5, 12, 28, 39, 64, 65
@@ -36,6 +37,7 @@ ALPN, PORT, IPV4HINT, ECH, IPV6HINT = 1, 3, 4, 5, 6
 MAX_NAME_BYTES = 255  # RFC 1035, 2.3.4
 MAX_LABEL_BYTES = 63
 MAX_POINTERS = 127  # as many as a name can have labels
+MAX_FORWARD = 4  # pointers of one message's questions that lead away from the start, before it is given up
 MAX_FAILURES = 8  # records with unreadable contents before the message is given up; names that fail are not remembered
 POINTER = 0xC0
 ROOT = "."
@@ -88,6 +90,8 @@ class DnsMessage:
     authority: tuple[Record, ...] = ()
     additional: tuple[Record, ...] = ()  # OPT is among them: its class is the largest UDP payload (RFC 6891, 6.1.2)
     damaged: Malformed | None = None
+    recursion_desired: bool = False  # multicast DNS never sets it (RFC 6762, 18.6)
+    forward_pointers: int = 0  # in questions: some resolvers follow them, no honest client writes them
 
 
 @decoder
@@ -143,23 +147,26 @@ def _message(cursor: Cursor) -> DnsMessage:
         authority,
         additional,
         reader.damaged,
+        flags & RECURSION_DESIRED != 0,
+        reader.forward,
     )
 
 
 class _Reader:
     """Questions, records and names of one message; `damaged` is the first record that could not be read."""
 
-    __slots__ = ("_cut", "_data", "_failures", "_names", "damaged")
+    __slots__ = ("_cut", "_data", "_failures", "_names", "damaged", "forward")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._names: dict[int, tuple[str, int]] = {}  # by offset: the text and its bytes; each is read once
         self._cut = False  # no further record is to be read
         self._failures = 0
+        self.forward = 0  # pointers of questions that led away from the start
         self.damaged: Malformed | None = None
 
     def question(self, cursor: Cursor) -> Question:
-        name = self.name(cursor)
+        name = self.name(cursor, forward=MAX_FORWARD)
         kind, cls = cursor.unpack(QUESTION)
         return Question(name, kind, cls)
 
@@ -211,13 +218,16 @@ class _Reader:
             return Record(name, kind, cls, ttl)
         return record
 
-    def name(self, cursor: Cursor) -> str:
+    def name(self, cursor: Cursor, forward: int = 0) -> str:
         """The name at the cursor (RFC 1035, 4.1.4).
 
         Every compression pointer must point before the run of labels that it ends, so that no loop can be; and what
-        lies at an offset is read once per message, so that no tower of pointers costs more than its bytes.
+        lies at an offset is read once per message, so that no tower of pointers costs more than its bytes. Large
+        resolvers answer questions that break this rule, so a name may be hidden there: `forward` is how many
+        pointers of the message may, and bounds the loops that they could make.
         """
         start = cursor.offset
+        limit = len(self._data) if cursor.fenced else None
         parts = cursor.strings(MAX_LABEL_BYTES, MAX_NAME_BYTES)
         size = cursor.offset - start + 1
         runs = [(start, 0, 1)]  # where each run of labels starts; how many labels and bytes come before it
@@ -227,15 +237,20 @@ class _Reader:
             if first < POINTER:
                 raise Bad("a label of a reserved type", at)
             place = (first & ~POINTER) << 8 | cursor.u8()
-            if place >= runs[-1][0] or len(runs) > MAX_POINTERS:
-                raise Bad("a compression pointer that does not lead towards the start", at)
+            if place >= runs[-1][0]:
+                beyond = limit is not None and place >= limit
+                if self.forward >= forward or place <= at + 1 or beyond:
+                    raise Bad("a compression pointer that does not lead towards the start", at)
+                self.forward += 1
+            if len(runs) > MAX_POINTERS:
+                raise Bad("more compression pointers than a name can have labels", at)
             known = self._names.get(place)
             if known:
                 tail, tail_bytes = known
                 size += tail_bytes - 1
                 break
             runs.append((place, len(parts), size))
-            cursor = Cursor(self._data, place, len(self._data))
+            cursor = Cursor(self._data, place, limit)
             parts += cursor.strings(MAX_LABEL_BYTES, MAX_NAME_BYTES - size)
             size += cursor.offset - place
         if size > MAX_NAME_BYTES:

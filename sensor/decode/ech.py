@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sensor.decode.cursor import Bad, Cursor, decoder
+from sensor.decode.text import host
 
 OUTER, INNER = 0, 1  # ECHClientHelloType
+CONFIG_VERSION = 0xFE0D  # the one that RFC 9849 gives contents to; others are skipped by their length
+MAX_CONFIGS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +48,31 @@ def ech(extension: bytes) -> Ech:
     if cursor.remaining:
         raise Bad("more than an encrypted ClientHello has", cursor.offset)
     return found
+
+
+@decoder
+def public_names(config_list: bytes) -> tuple[str, ...]:
+    """The public names of an ECHConfigList (RFC 9849, 4), which an HTTPS record gives; none twice.
+
+    Such a name is what the outer hello shows in place of the one that it hides.
+    """
+    cursor = Cursor(config_list)
+    configs = cursor.sub(cursor.u16())
+    found: dict[str, None] = {}
+    for _ in range(MAX_CONFIGS):
+        if not configs.remaining:
+            break
+        version = configs.u16()
+        contents = configs.sub(configs.u16())
+        if version == CONFIG_VERSION:
+            found[_public_name(contents)] = None
+    return tuple(found)
+
+
+def _public_name(contents: Cursor) -> str:
+    """Before it come configuration number, KEM, public key, cipher suites, and how long a name to pad to."""
+    contents.skip(1 + 2)
+    contents.skip(contents.u16())
+    contents.skip(contents.u16())
+    contents.skip(1)
+    return host(contents.take(contents.u8()))

@@ -22,14 +22,19 @@ from sensor.kernel.layout import (
     KIND_DNS,
     KIND_FIRST,
     KIND_HTTP,
+    KIND_NAMING,
     KIND_QUIC,
     KIND_SEGMENT,
     KIND_STUN,
     KIND_TLS,
+    NAMING_CLUES,
     PHASE_COLLECTING,
     PHASE_DONE,
     PHASE_UNDECIDED,
     PORT_DNS,
+    PORT_LLMNR,
+    PORT_MDNS,
+    PORT_NBNS,
     QUIC_CLUES,
     READ_HAND_OVER,
     READ_PENDING,
@@ -181,6 +186,10 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
             kind = KIND_FIRST
     if kind:
         pass
+    elif is_naming(sport) or is_naming(dport):
+        if length >= 12:
+            kind = KIND_NAMING
+            limit = NAMING_CLUES
     elif first < 4:
         if length >= 20 and (length + missing - u16(buf, start + 2)) == 20 and u32(buf, start + 4) == STUN_MAGIC:
             kind = KIND_STUN
@@ -191,7 +200,7 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
             limit = QUIC_CLUES
     if kind == 0:
         return 0
-    if kind == KIND_QUIC:
+    if kind in (KIND_QUIC, KIND_NAMING):
         found[F_READ] = READ_HAND_OVER
     clues += 1
     following = PHASE_DONE if clues >= limit else PHASE_UNDECIDED
@@ -202,6 +211,11 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
         row["clues_1"] = clues
         row["phase_1"] = following
     return kind
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def is_naming(port):
+    return port == PORT_MDNS or port == PORT_LLMNR or port == PORT_NBNS
 
 
 @njit(cache=True, nogil=True, forceinline=True)

@@ -36,6 +36,7 @@ from sensor.kernel.layout import (
     NAMED_MATCHED,
     NS,
     PORT_DNS,
+    PORT_MDNS,
 )
 from sensor.kernel.table import mix
 
@@ -343,8 +344,8 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
             while answer < answers.shape[0] and answers[answer]["clue"] == i:
                 row = answers[answer]
                 answer += 1
-                if clue["src_port"] != PORT_DNS:
-                    continue  # only a server answers
+                if clue["src_port"] != PORT_DNS and clue["src_port"] != PORT_MDNS:
+                    continue  # only a server answers; of multicast DNS only what is none comes here
                 control[J_ANSWERS] += 1
                 remember(memory, clue["dst_high"], clue["dst_low"], row, clue, control, seed)
                 asker = station_of(stations, clue["dst_mac"], control, seed)

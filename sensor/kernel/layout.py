@@ -133,6 +133,7 @@ MARK = np.dtype([("flow_id", "<i8"), ("named", "<i8")])
 
 KIND_NEW_FLOW, KIND_TLS, KIND_HTTP, KIND_DNS, KIND_SEGMENT, KIND_QUIC, KIND_STUN = 1, 2, 3, 4, 5, 6, 7
 KIND_CERT, KIND_DTLS, KIND_FIRST, KIND_MEDIA = 8, 9, 10, 11  # the server's certificate, a datagram's hello, first bytes
+KIND_NAMING = 12  # a device that names itself to its neighbours
 READ_PENDING, READ_DONE, READ_HAND_OVER = 0, 1, 2
 HELLO_ECH_OUTER, HELLO_ECH_INNER, HELLO_ESNI = (
     1,
@@ -300,6 +301,7 @@ RECHECK_NS = 60 * NS  # a row is looked at this often, so that a closed connecti
 CLOCK_BACK_NS = 3600 * NS  # packet time further back than this sets the clock anew
 
 PORT_DNS = 53
+PORT_MDNS, PORT_LLMNR, PORT_NBNS = 5353, 5355, 137  # devices name themselves there: RFC 6762, RFC 4795, RFC 1002
 
 HELLO_BYTES = 17408  # a TLS record's most, and what comes before it
 COLLECT_BYTES = 65536  # how far into a stream a name is looked for
@@ -311,3 +313,4 @@ FIRST_DATAGRAMS = 3  # of each side whose beginning is compared with what signat
 FIRST_STREAM_BYTES = 128  # of a stream, for the same
 MEDIA_RUN = 16  # packets in sequence of one source before they are taken for real-time media
 WINDOW_NS = 10 * NS
+NAMING_CLUES = 4  # of each side of a flow: they are only counted

@@ -90,9 +90,9 @@ def intern(buf, start, length, index, starts, lengths, hashes, arena, control, s
 def dns_name(buf, start, at, end, text):
     """Reads a name (RFC 1035 4.1.4) into `text`. Returns (bytes of text, where the record goes on).
 
-    Or (ODD, at) where the decoder should look: anything but letters, digits, '-' and '_' in a label, an extreme length;
-    (BROKEN, at) where no decoder could read it: a reserved label type, a pointer that does not lead strictly towards the
-    start, the end of the message.
+    Or (ODD, at) where the decoder should look: anything but letters, digits, '-' and '_' in a label, an extreme length,
+    a pointer that does not lead towards the start; (BROKEN, at) where no decoder could read it: a reserved label type,
+    the end of the message.
     """
     written = 0
     after = np.int64(-1)
@@ -109,9 +109,7 @@ def dns_name(buf, start, at, end, text):
                 after = at + 2
             at = start + (u16(buf, at) & 0x3FFF)
             pointers += 1
-            if at >= lowest:
-                return BROKEN, at
-            if pointers > MAX_POINTERS:
+            if at >= lowest or pointers > MAX_POINTERS:
                 return ODD, at
             if at < start + 12:
                 return ODD, at

@@ -158,6 +158,29 @@ ns1.example.net. 3600 IN A 192.0.2.53
     ).to_wire()
 
 
+def netbios(name: bytes, kind: int) -> bytes:
+    """A NetBIOS name on the wire (RFC 1001, 14.1), without a scope."""
+    plain = name.ljust(15) + bytes([kind])
+    return b"\x20" + bytes(ord("A") + half for byte in plain for half in (byte >> 4, byte & 15)) + b"\x00"
+
+
+# RFC 1002, 4.2.12, 4.2.2 and 4.2.13: a name query, a registration, a positive answer.
+NBNS_QUERY = u16(7) + u16(0x0110) + u16(1) + bytes(6) + netbios(b"WARD3-PC", 0x20) + u16(0x20) + u16(1)
+NBNS_REGISTRATION = (
+    u16(8) + u16(0x2910) + u16(1) + bytes(4) + u16(1) + netbios(b"ANNA-LAPTOP", 0) + u16(0x20) + u16(1)
+) + (b"\xc0\x0c" + u16(0x20) + u16(1) + (300000).to_bytes(4, "big") + vector16(b"\x00\x00\x0a\x00\x00\x07"))
+NBNS_RESPONSE = (
+    u16(7) + u16(0x8500) + u16(0) + u16(1) + bytes(4) + netbios(b"WARD3-PC", 0x20) + u16(0x20) + u16(1)
+) + ((300000).to_bytes(4, "big") + vector16(b"\x00\x00\x0a\x00\x00\x07"))
+
+
+def ech_config(public_name: bytes, *, config_id: int = 7, version: int = 0xFE0D) -> bytes:
+    """One ECHConfig (RFC 9849, 4): X25519, HKDF-SHA256, AES-128-GCM."""
+    key = bytes([config_id]) + u16(0x20) + vector16(bytes(range(32))) + vector16(u16(1) + u16(1))
+    return u16(version) + vector16(key + bytes([64]) + vector8(public_name) + vector16(b""))
+
+
+ECH_CONFIGS = vector16(ech_config(b"Cloudflare-ECH.com") + ech_config(b"unread", version=0xFE0A))
 # An outer ECH: HKDF-SHA256, AES-128-GCM, configuration 42, 32 bytes of enc, 24 of an inner hello.
 ECH_OUTER = bytes.fromhex("00 0001 0001 2a") + vector16(bytes(range(32))) + vector16(b"e" * 24)
 SERVER_HELLO = message(

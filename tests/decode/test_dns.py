@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor.decode.dns import MAX_FAILURES, DnsMessage, Question, Record, Service, message, tcp_messages
+from sensor.decode.dns import MAX_FAILURES, MAX_FORWARD, DnsMessage, Question, Record, Service, message, tcp_messages
 from sensor.decode.text import labels
 from sensor.model import Malformed
 from tests.decode.samples import dns_response, u16, vector16
+from tests.proofs import proves
 
 QUERY = bytes.fromhex("1234 0100 0001 0000 0000 0000") + b"\x04Chat\x07example\x03com\x00\x00\x01\x00\x01"
 RESPONSE = dns_response()
@@ -36,13 +37,19 @@ def test_a_query():
         rcode=0,
         truncated=False,
         questions=(Question("chat.example.com", 1, 1),),
+        recursion_desired=True,
     )
 
 
+@proves("DNS, EDNS", "made by dnspython")
+@proves("DNS, CNAME chains", "made by dnspython")
+@proves("DNS, HTTPS and SVCB records", "made by dnspython")
+@proves("DNS, address hints", "made by dnspython")
 def test_a_response_with_every_record_that_is_read():
     edge = "edge.example.net"
     assert read(RESPONSE) == DnsMessage(
         id=4660,
+        recursion_desired=True,
         response=True,
         opcode=0,
         rcode=0,
@@ -204,17 +211,51 @@ def test_a_name_may_have_255_bytes_and_no_more():
     [
         (b"\xc0\x0c", 12),  # to itself
         (b"\x01a\xc0\x0c", 14),  # to the run of labels that it ends
-        (b"\xc0\x10\x00\x00\x00", 12),  # forward
+        (b"\xc0\x0d", 12),  # into itself
         (b"\x40\x00", 12),  # extended label types (RFC 6891, 5: obsolete)
         (b"\x80\x00", 12),
     ],
 )
+@proves("DNS, compression attacks", "made for it")
 def test_pointers_only_lead_towards_the_start(name, offset):
     read_ = message(question(name))
     assert isinstance(read_, Malformed)
     assert read_.offset == offset
 
 
+def test_a_question_may_point_forward():
+    """Not allowed (RFC 1035, 4.1.4: a prior occurrence), but resolvers answer it, so a name could hide there."""
+    hidden = header(questions=2) + b"\xc0\x12\x00\x01\x00\x01" + b"\x04chat\x07example\x00\x00\x01\x00\x01"
+    found = read(hidden)
+    assert [one.name for one in found.questions] == ["chat.example", "chat.example"]
+    assert found.forward_pointers == 1
+    for end in range(len(hidden)):
+        assert message(hidden[:end]) is None
+    assert read(question(b"\x01a\x00")).forward_pointers == 0
+    beyond = message(hidden[:13] + b"\xff" + hidden[14:])
+    assert beyond is None
+    framed, _ = tcp_messages(vector16(hidden[:13] + b"\xff" + hidden[14:]))
+    assert framed == (Malformed("a compression pointer that does not lead towards the start", 14),)
+    answer = header(answers=1) + b"\xc0\x20\x00\x01\x00\x01" + bytes(30)
+    assert read(answer).damaged == Malformed("a compression pointer that does not lead towards the start", 12)
+
+
+@proves("DNS, compression attacks", "made for it")
+def test_pointers_there_and_back_end():
+    """Forward, back, forward again: a loop in all but name."""
+    there_and_back = header(questions=1) + b"\xc0\x0e\xc0\x0c" + bytes(20)
+    found = message(there_and_back)
+    assert isinstance(found, Malformed)
+    assert found.reason == "a compression pointer that does not lead towards the start"
+    # As many as may be, one to a name: each is followed once.
+    names = b"".join(u16(0xC000 | 12 + 6 * (MAX_FORWARD + 1)) + b"\x00\x01\x00\x01" for _ in range(MAX_FORWARD + 1))
+    allowed = message(header(questions=MAX_FORWARD) + names + b"\x01x\x00")
+    assert isinstance(allowed, DnsMessage)
+    assert [one.name for one in allowed.questions] == ["x"] * MAX_FORWARD
+    assert isinstance(message(header(questions=MAX_FORWARD + 1) + names + b"\x01x\x00"), Malformed)
+
+
+@proves("DNS, several questions", "made by dnspython")
 def test_pointers_into_the_middle_of_names_and_to_pointers():
     raw = header(questions=4) + b"".join(
         name + b"\x00\x01\x00\x01" for name in (b"\x01a\x01b\x01c\x00", b"\x01x\xc0\x0e", b"\xc0\x17", b"\xc0\x19")
@@ -251,6 +292,7 @@ def test_a_ttl_with_the_top_bit_is_zero():
     assert read(header(answers=1) + record(b"\x00", 1, bytes(4), ttl=2**31 - 1)).answers[0].ttl == 2**31 - 1
 
 
+@proves("DNS, over TCP", "made by dnspython")
 def test_messages_over_tcp():
     stream = vector16(QUERY) + vector16(RESPONSE)
     assert tcp_messages(stream) == ((read(QUERY), read(RESPONSE)), len(stream))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from sensor.decode.ech import Ech, ech
+from sensor.decode import dns
+from sensor.decode.ech import MAX_CONFIGS, Ech, ech, public_names
 from sensor.model import Malformed
-from tests.decode.samples import ECH_OUTER, vector16
+from tests import captures
+from tests.decode.samples import ECH_CONFIGS, ECH_OUTER, ech_config, vector16
+from tests.kernel.harness import payloads
+from tests.proofs import proves
 
 
 def test_an_outer_hello():
@@ -40,3 +44,32 @@ def test_what_is_neither(data, offset):
 @pytest.mark.parametrize("end", [0, 5, 8, len(ECH_OUTER) - 1])
 def test_what_is_cut_short(end):
     assert ech(ECH_OUTER[:end]) is None
+
+
+@proves("DNS, ech= in HTTPS records", "made by RFC 9849, 4")
+def test_the_public_names_of_a_list():
+    assert public_names(ECH_CONFIGS) == ("cloudflare-ech.com",)  # the other version's contents mean something else
+    assert public_names(vector16(b"")) == ()
+    two = ech_config(b"a.example") + ech_config(b"b.example", config_id=8) + ech_config(b"a.example", config_id=9)
+    assert public_names(vector16(two)) == ("a.example", "b.example")
+    many = b"".join(ech_config(b"%d.example" % number) for number in range(MAX_CONFIGS + 1))
+    assert public_names(vector16(many)) == tuple(f"{number}.example" for number in range(MAX_CONFIGS))
+
+
+def test_a_list_that_is_broken():
+    config = ech_config(b"a.example")
+    short = config[:3] + bytes([config[3] - 8]) + config[4:-8]
+    assert isinstance(public_names(vector16(short)), Malformed)
+    assert public_names(ECH_CONFIGS[:-1]) is None
+
+
+@proves("DNS, ech= in HTTPS records", "zeek__dns-ech.pcap")
+@pytest.mark.captures
+def test_public_names_in_a_real_capture():
+    found = {}
+    for _, sport, _, data in payloads(captures.folder() / "zeek__dns-ech.pcap", 1 << 20):
+        message = dns.message(data) if sport == 53 else None
+        for record in message.answers if isinstance(message, dns.DnsMessage) else ():
+            if record.service and record.service.ech:
+                found[record.name] = public_names(record.service.ech)
+    assert found == {"defo.ie": ("cover.defo.ie",), "cloudflare-ech.com": ("cloudflare-ech.com",)}

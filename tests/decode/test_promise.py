@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor.decode import dns, ech, http, quic, stun, tls
+from sensor.decode import dns, ech, http, nbns, quic, stun, tls
 from sensor.decode.cursor import Cursor
 from sensor.model import Malformed
 from tests.decode import samples
@@ -46,6 +46,12 @@ DECODERS: dict[str, tuple[Decoder, list[bytes], type | tuple[type, ...]]] = {
             samples.V2_HELLO,
         ],
         (tls.ClientHello, tls.ServerHello),
+    ),
+    "ech.public_names": (ech.public_names, [samples.ECH_CONFIGS, b"\0\0"], tuple),
+    "nbns.message": (
+        nbns.message,
+        [samples.NBNS_QUERY, samples.NBNS_REGISTRATION, samples.NBNS_RESPONSE],
+        nbns.NetbiosMessage,
     ),
     "ech.ech": (ech.ech, [samples.ECH_OUTER, b"\x01"], ech.Ech),
     "quic.initials": (quic.initials, [INITIAL, samples.rfc_client(samples.V2), COALESCED], tuple),
@@ -185,6 +191,15 @@ def deep_dns() -> bytes:
     return raw
 
 
+def there_and_back_dns() -> bytes:
+    """Questions whose names point forward to the end of a tower that leads back."""
+    pointers = [b"\x01a\x00", *(samples.u16(0xC000 | place) for place in (18, *range(21, 21 + 2 * 124, 2)))]
+    tower = b"".join(pointers)
+    last = 18 + len(tower) - 2
+    question = samples.u16(0xC000 | last) + samples.u16(1) + samples.u16(1)
+    return bytes.fromhex("0001 0100 0005 0000 0000 0000") + question + tower + question * 4
+
+
 def failing_dns() -> bytes:
     """Towers of pointers that end in a name that is too long, in contents that do not stop the message."""
     raw = bytes.fromhex("0001 8180 0000") + samples.u16(0xFFFF) + bytes(4)
@@ -210,7 +225,12 @@ WORST = {
         samples.initial(b"\x01\x00" * 8000),
         samples.initial(b"\x02\x00\x00" + samples.varint(2**40) + bytes(9000)),
     ],
-    "dns.message": [deep_dns(), failing_dns(), bytes.fromhex("0001 0100 ffff ffff ffff ffff") + bytes(5) * 3000],
+    "dns.message": [
+        deep_dns(),
+        failing_dns(),
+        there_and_back_dns(),
+        bytes.fromhex("0001 0100 ffff ffff ffff ffff") + bytes(5) * 3000,
+    ],
     "dns.tcp_messages": [bytes(4000)],
     "http.request": [b"GET / HTTP/1.1\r\n" + b"a:\n" * 5000],
     "stun.message": [b"\x00\x01\xff\xfc\x21\x12\xa4\x42" + bytes(12) + bytes(0xFFFC)],
