@@ -267,9 +267,12 @@ class HandOver:
             if assembler.malformed < MALFORMED_LIMIT:
                 return
         else:
-            clue["flags"], clue["ech_config"] = hello_flags(hello)
+            if isinstance(hello, tls.ClientHello):
+                clue["flags"], clue["ech_config"] = hello_flags(hello)
             if hello.sni:
                 _set_name(clue, layout.KIND_QUIC, self._names.intern(hello.sni))
+            self._quic.pop(key ^ 1, None)  # what the server says names nothing
+            self._settled.add(key ^ 1)
         del self._quic[key]
         self._settled.add(key)
 

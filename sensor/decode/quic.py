@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 
-from sensor.decode import tls
+from sensor.decode import gquic, tls
 from sensor.decode.cursor import Bad, Cursor, NeedMore, decoder
-from sensor.decode.quic_keys import INITIAL, RETRY, VERSIONS, KeyRing
+from sensor.decode.quic_keys import INITIAL, RETRY, KeyRing, Version, versions
 from sensor.decode.stream import Reassembler
 from sensor.model import Malformed
 
@@ -35,6 +35,7 @@ MIN_PROTECTED_BYTES = SAMPLE_AFTER_BYTES + SAMPLE_BYTES
 PADDING, PING, ACK, ACK_ECN, CRYPTO, CONNECTION_CLOSE = 0x00, 0x01, 0x02, 0x03, 0x06, 0x1C
 
 MAX_INITIALS = 16  # read per datagram; senders coalesce two or three packets
+MAX_CONNECTIONS = 4  # whose hellos are put together at the same time on one pair of ports
 HELLO_LIMIT_BYTES = 64 * 1024  # of CRYPTO data kept per connection; hellos have 300 to 4,000 bytes
 
 
@@ -58,6 +59,7 @@ class _Header:
     """A long header of an Initial, still protected. Offsets count from the start of the datagram."""
 
     version: int
+    rows: tuple[Version, ...]
     dcid: bytes
     scid: bytes
     start: int
@@ -89,40 +91,98 @@ def initials(datagram: bytes, *, dcid: bytes | None = None) -> tuple[Initial, ..
 
 
 class QuicHello:
-    """Puts together the ClientHello of one connection from its datagrams, in any order, of both directions."""
+    """Puts together the hello of a client from its datagrams, in any order, of both directions.
 
-    __slots__ = ("_crypto", "_dcid")
+    Pieces are kept by connection id and version, for after a Retry, a version negotiation or with a new connection on the
+    same ports the client begins anew.
+    """
+
+    __slots__ = ("_dcid", "_known", "_streams")
 
     def __init__(self) -> None:
         self._dcid: bytes | None = None
-        self._crypto = Reassembler(HELLO_LIMIT_BYTES)
+        self._known = False
+        self._streams: dict[tuple[bytes, int], _Stream] = {}
 
-    def add(self, datagram: bytes) -> ClientHello | Malformed | None:
+    def add(self, datagram: bytes) -> ClientHello | gquic.Chlo | Malformed | None:
         """The hello as soon as it is whole; after that there is nothing more to ask.
 
-        Until an Initial of the connection has opened, Malformed says why not; afterwards it says what is wrong with the
+        Until a packet of the connection has opened, Malformed says why not; afterwards it says what is wrong with the
         hello, and its offset counts from the start of the CRYPTO data. Datagrams of no use (1-RTT, the server's) are None.
         """
+        if _is_plain(datagram):
+            return self._add_plain(datagram)
         opened = initials(datagram, dcid=self._dcid)
         if not isinstance(opened, tuple):
-            return opened if self._dcid is None else None
-        fed = False
+            return None if self._known else opened
+        stream: _Stream | None = None
         for initial in opened:
-            if not initial.from_client:
-                continue
-            # Other keys: the first Initial, one after a Retry, or a new connection on the same ports.
-            if initial.key_dcid != self._dcid:
+            if initial.from_client:
                 self._dcid = initial.key_dcid
-                self._crypto = Reassembler(HELLO_LIMIT_BYTES)
-            for offset, data in initial.crypto:
-                self._crypto.add(offset, data)
-                fed = True
-        if not fed:
+                stream = self._feed((initial.key_dcid, initial.version), initial.crypto) or stream
+        return stream.hello() if stream else None
+
+    def _add_plain(self, datagram: bytes) -> ClientHello | gquic.Chlo | Malformed | None:
+        packet = gquic.packet(datagram)
+        if not isinstance(packet, gquic.Packet):
+            return None if self._known else packet
+        if packet.from_client is False:
             return None
-        hello = tls.client_hello(self._crypto.prefix())
-        if hello is None and self._crypto.full:
-            return Malformed("a hello in too many pieces or too long", len(self._crypto.prefix()))
-        return hello
+        stream = self._feed((packet.connection_id, packet.version), packet.crypto)
+        return stream.hello() if stream else None
+
+    def _feed(self, key: tuple[bytes, int], pieces: gquic.Pieces) -> _Stream | None:
+        """Adds what a client's packet says to its connection; None if that is nothing."""
+        self._known = True
+        if not pieces:
+            return None
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._streams[key] = _Stream()
+            if len(self._streams) > MAX_CONNECTIONS:
+                del self._streams[next(iter(self._streams))]
+        for offset, data in pieces:
+            stream.add(offset, data)
+        return stream
+
+
+class _Stream:
+    """The handshake's data of one connection from its client."""
+
+    __slots__ = ("_anew", "_anew_at", "_pieces")
+
+    def __init__(self) -> None:
+        self._pieces = Reassembler(HELLO_LIMIT_BYTES)
+        self._anew = self._pieces
+        self._anew_at = 0
+
+    def add(self, offset: int, data: bytes) -> None:
+        self._pieces.add(offset, data)
+        # Whom a server rejects tells more in a second CHLO behind the first one, which the capture may lack.
+        if offset and self._anew is self._pieces and data.startswith(gquic.CHLO):
+            self._anew = Reassembler(HELLO_LIMIT_BYTES)
+            self._anew_at = offset
+        if self._anew is not self._pieces:
+            self._anew.add(offset - self._anew_at, data)
+
+    def hello(self) -> ClientHello | gquic.Chlo | Malformed | None:
+        found = _hello(self._pieces)
+        return _hello(self._anew) if found is None and self._anew is not self._pieces else found
+
+
+def _hello(pieces: Reassembler) -> ClientHello | gquic.Chlo | Malformed | None:
+    """The hello at the start of the handshake's data: Google's, or that of TLS."""
+    data = pieces.prefix()
+    hello = gquic.chlo(data) if data[:1] == gquic.CHLO[:1] else tls.client_hello(data)
+    if hello is None and pieces.full:
+        return Malformed("a hello in too many pieces or too long", len(data))
+    return hello
+
+
+def _is_plain(datagram: bytes) -> bool:
+    """Whether the header gives one of Google's versions that encrypt no hello."""
+    tag = datagram[1:5] if datagram[:1] >= b"\x80" else datagram[9:13]
+    return gquic.OLDEST <= gquic.version_number(int.from_bytes(tag, "big")) <= gquic.NEWEST
 
 
 def _headers(cursor: Cursor) -> Iterator[_Header]:
@@ -138,12 +198,12 @@ def _headers(cursor: Cursor) -> Iterator[_Header]:
         number = cursor.u32()
         if number == NEGOTIATION:
             return
-        version = VERSIONS.get(number)
-        if version is None:
+        rows = versions(number)
+        if not rows:
             raise Bad("not a QUIC version whose Initials can be read", start + 1)
         dcid = _connection_id(cursor)
         scid = _connection_id(cursor)
-        kind = version.types[first >> 4 & 3]
+        kind = rows[0].types[first >> 4 & 3]
         if kind == RETRY or (shared is not None and dcid != shared):
             return  # a Retry has no length, so nothing can follow; packets for someone else are to be ignored
         shared = dcid
@@ -155,7 +215,7 @@ def _headers(cursor: Cursor) -> Iterator[_Header]:
         if kind == INITIAL:
             if length < MIN_PROTECTED_BYTES:
                 raise Bad("an Initial too short for header protection", number_at)
-            yield _Header(number, dcid, scid, start, number_at, cursor.offset)
+            yield _Header(number, rows, dcid, scid, start, number_at, cursor.offset)
 
 
 def _connection_id(cursor: Cursor) -> bytes:
@@ -170,23 +230,33 @@ def _open(datagram: bytes, header: _Header, ring: KeyRing) -> Initial:
     """Remove header protection and open the packet (RFC 9001, 5.3 and 5.4)."""
     sample_at = header.number_at + SAMPLE_AFTER_BYTES
     sample = datagram[sample_at : sample_at + SAMPLE_BYTES]
-    for key_dcid, from_client, keys in ring.candidates(header.version, header.dcid):
-        mask = keys.mask(sample)
-        first = datagram[header.start] ^ (mask[0] & 0x0F)
-        size = (first & 3) + 1
-        payload_at = header.number_at + size
-        # Initials start at packet number 0 (RFC 9000, 12.3), so what is sent of the number is all of it.
-        masked = int.from_bytes(datagram[header.number_at : payload_at], "big")
-        number = masked ^ int.from_bytes(mask[1 : size + 1], "big")
-        head = bytes([first]) + datagram[header.start + 1 : header.number_at] + number.to_bytes(size, "big")
-        nonce = (keys.iv ^ number).to_bytes(12, "big")
-        try:
-            plain = keys.aead.decrypt(nonce, datagram[payload_at : header.end], head)
-        except InvalidTag:
-            continue
-        crypto, closed, damaged = _frames(plain, payload_at)
-        return Initial(header.version, header.dcid, header.scid, number, crypto, from_client, key_dcid, closed, damaged)
+    for version in header.rows:
+        for key_dcid, from_client, keys in ring.candidates(version, header.dcid):
+            mask = keys.mask(sample)
+            first = datagram[header.start] ^ (mask[0] & 0x0F)
+            size = (first & 3) + 1
+            payload_at = header.number_at + size
+            # Initials start at packet number 0 (RFC 9000, 12.3), so what is sent of the number is all of it.
+            masked = int.from_bytes(datagram[header.number_at : payload_at], "big")
+            number = masked ^ int.from_bytes(mask[1 : size + 1], "big")
+            head = bytes([first]) + datagram[header.start + 1 : header.number_at] + number.to_bytes(size, "big")
+            nonce = (keys.iv ^ number).to_bytes(12, "big")
+            try:
+                plain = keys.aead.decrypt(nonce, datagram[payload_at : header.end], head)
+            except InvalidTag:
+                continue
+            crypto, closed, damaged = _said(plain, payload_at, version.google, size)
+            return Initial(
+                header.version, header.dcid, header.scid, number, crypto, from_client, key_dcid, closed, damaged
+            )
     raise Bad("looks like a QUIC Initial but does not open", header.number_at)
+
+
+def _said(plain: bytes, payload_at: int, google: int, number_bytes: int) -> tuple[gquic.Pieces, bool, Malformed | None]:
+    if not google:
+        return _frames(plain, payload_at)
+    crypto, damaged = gquic.frames(Cursor(plain, 0, len(plain)), google, number_bytes)
+    return crypto, False, damaged and Malformed(damaged.reason, payload_at + damaged.offset)
 
 
 def _frames(plain: bytes, payload_at: int) -> tuple[tuple[tuple[int, bytes], ...], bool, Malformed | None]:

@@ -55,7 +55,7 @@ CLIENT_IN = _label("client in", 32)
 SERVER_IN = _label("server in", 32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Version:
     """How one version makes and marks its Initials."""
 
@@ -64,11 +64,15 @@ class Version:
     iv: bytes
     hp: bytes
     types: tuple[int, int, int, int]  # the packet type for each value of the header's two bits
+    google: int = 0  # 50 for Q050 and T050, whose frames are those of Google's QUIC; else 0
 
 
-def _version(salt: str, prefix: str = "quic", types: tuple[int, int, int, int] = (0, 1, 2, 3)) -> Version:
+def _version(
+    salt: str, prefix: str = "quic", types: tuple[int, int, int, int] = (0, 1, 2, 3), google: int = 0
+) -> Version:
     extract = Hmac(bytes.fromhex(salt))
-    return Version(extract, _label(f"{prefix} key", 16), _label(f"{prefix} iv", 12), _label(f"{prefix} hp", 16), types)
+    key, iv, hp = _label(f"{prefix} key", 16), _label(f"{prefix} iv", 12), _label(f"{prefix} hp", 16)
+    return Version(extract, key, iv, hp, types, google)
 
 
 _V1 = _version("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")  # RFC 9001, 5.2
@@ -84,11 +88,29 @@ VERSIONS: dict[int, Version] = {
     **dict.fromkeys(range(0xFF000017, 0xFF00001D), _DRAFT_23),
     **dict.fromkeys(range(0xFF00001D, 0xFF000021), _DRAFT_29),
     **dict.fromkeys(range(0xFF000021, 0xFF000023), _V1),
-    # Meta's mvfst: its first version is draft 22, its second and the experimental one draft 27 under another number.
+    # Meta's mvfst: its first version is draft 22, those after it draft 27 under other numbers (an alias, experiments, one
+    # that primes), or version 1.
     0xFACEB001: _DRAFT_22,
-    0xFACEB002: _DRAFT_23,
-    0xFACEB00E: _DRAFT_23,
+    **dict.fromkeys((0xFACEB002, *range(0xFACEB00D, 0xFACEB020), 0xFACEFEED), _DRAFT_23),
+    **dict.fromkeys((0xFACEB003, 0xFACEB004), _V1),
+    # Google's, from after its first ones and before the standard: sealed, with salts and frames of their own. The letter
+    # says who shakes hands, QUIC Crypto or TLS.
+    0x51303530: _version("504574efd066fe2f9d945cfcdbd3a7f0d3b56b45", google=50),
+    0x54303530: _version("7ff579e5acd072915580304c43a2367c60488310", google=50),
+    0x54303531: _version("7a4edef4e7ccee5fa4506c19124fc8ccda6e033d", google=51),
 }
+
+# A version that no server knows is how a client makes one negotiate (RFC 9000, 15: 0x?a?a?a?a). What seals it nobody
+# says: Chromium has a salt for it, others take that of the version they really speak.
+RESERVED = (_version("f964bf453a1f1b80a5f8820377d4afca580ee743"), _V1, _DRAFT_29)
+
+
+def versions(number: int) -> tuple[Version, ...]:
+    """What may have made an Initial of this version; () where it cannot be read."""
+    if number & 0x0F0F0F0F == 0x0A0A0A0A:
+        return RESERVED
+    version = VERSIONS.get(number)
+    return () if version is None else (version,)
 
 
 class Keys:
@@ -110,20 +132,20 @@ class KeyRing:
 
     def __init__(self, dcid: bytes | None) -> None:
         self._dcid = dcid
-        self._made: dict[tuple[int, bytes, bytes], Keys] = {}
+        self._made: dict[tuple[Version, bytes, bytes], Keys] = {}
 
-    def candidates(self, number: int, dcid: bytes) -> Iterator[tuple[bytes, bool, Keys]]:
-        """For a packet of version `number` to `dcid`: connection id, whether the client's side, keys; likeliest first."""
+    def candidates(self, version: Version, dcid: bytes) -> Iterator[tuple[bytes, bool, Keys]]:
+        """For a packet of `version` to `dcid`: connection id, whether the client's side, keys; likeliest first."""
         known = self._dcid
         if known is not None:
-            yield known, True, self._keys(number, known, CLIENT_IN)
+            yield known, True, self._keys(version, known, CLIENT_IN)
             if known != dcid:  # a server's packet goes to the id that the client chose for itself
-                yield known, False, self._keys(number, known, SERVER_IN)
+                yield known, False, self._keys(version, known, SERVER_IN)
         if known != dcid:
-            yield dcid, True, self._keys(number, dcid, CLIENT_IN)
+            yield dcid, True, self._keys(version, dcid, CLIENT_IN)
 
-    def _keys(self, number: int, dcid: bytes, side: bytes) -> Keys:
-        made = self._made.get((number, dcid, side))
+    def _keys(self, version: Version, dcid: bytes, side: bytes) -> Keys:
+        made = self._made.get((version, dcid, side))
         if made is None:
-            made = self._made[number, dcid, side] = Keys(VERSIONS[number], dcid, side)
+            made = self._made[version, dcid, side] = Keys(version, dcid, side)
         return made

@@ -35,11 +35,11 @@ from sensor.kernel.layout import (
     PORT_LLMNR,
     PORT_MDNS,
     PORT_NBNS,
-    QUIC_CLUES,
     READ_HAND_OVER,
     READ_PENDING,
     STUN_CLUES,
 )
+from sensor.kernel.quic import LEAST_BYTES, quic_clues
 from sensor.kernel.wire import u8, u16, u24, u32
 
 STUN_MAGIC = 0x2112A442  # RFC 8489 5
@@ -193,11 +193,11 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
     elif first < 4:
         if length >= 20 and (length + missing - u16(buf, start + 2)) == 20 and u32(buf, start + 4) == STUN_MAGIC:
             kind = KIND_STUN
-    elif first >= 0xC0 and length >= 64 and is_initial(first, u32(buf, start + 1)):
-        # The server's side says no name; where ports do not tell who that is, both are read.
-        if side == row["opener"] or (sport >= 1024 and dport >= 1024):
+    elif (first >= 0xC0 or first & 0xCB == 0x09) and length >= LEAST_BYTES:
+        is_client = side == row["opener"] or (sport >= 1024 and dport >= 1024)
+        limit = quic_clues(buf, start, first, length, missing, is_client)
+        if limit:
             kind = KIND_QUIC
-            limit = QUIC_CLUES
     if kind == 0:
         return 0
     if kind in (KIND_QUIC, KIND_NAMING):
@@ -216,12 +216,3 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
 @njit(cache=True, nogil=True, forceinline=True)
 def is_naming(port):
     return port == PORT_MDNS or port == PORT_LLMNR or port == PORT_NBNS
-
-
-@njit(cache=True, nogil=True, forceinline=True)
-def is_initial(first, version):
-    """A long header of type Initial: RFC 9000 17.2.2; RFC 9369 3.2 (version 2 numbers the types anew); drafts; Meta's."""
-    if version == 0x6B3343CF:
-        return (first & 0x30) == 0x10
-    known = version == 1 or 0xFF000016 <= version <= 0xFF000022 or 0xFACEB000 <= version <= 0xFACEB00F
-    return known and (first & 0x30) == 0

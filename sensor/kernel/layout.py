@@ -308,6 +308,7 @@ COLLECT_BYTES = 65536  # how far into a stream a name is looked for
 COLLECT_CLUES = 96
 EARLY_CLUES = 16  # segments kept while the first one has not been seen
 QUIC_CLUES = 16
+QUIC_REPLY_CLUES = 2  # of the side that seems to answer
 STUN_CLUES = 6
 FIRST_DATAGRAMS = 3  # of each side whose beginning is compared with what signatures know
 FIRST_STREAM_BYTES = 128  # of a stream, for the same

@@ -9,20 +9,40 @@ from typing import TYPE_CHECKING, Any
 import dpkt
 import pytest
 
-from sensor.decode import dns, http, quic, stun, tls
+from sensor.decode import dns, gquic, http, quic, stun, tls
 from sensor.decode.stream import Reassembler
 from sensor.model import Malformed
 from tests import captures
 from tests.decode.test_dns import same_as_dnspython
+from tests.proofs import proves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DECODERS = (tls.client_hello, tls.first_handshake, quic.initials, dns.message, http.request, stun.message)
-VALUES = (tls.ClientHello, tls.ServerHello, tuple, dns.DnsMessage, http.HttpRequest, stun.StunMessage, Malformed)
+DECODERS = (tls.client_hello, tls.first_handshake, quic.initials, gquic.packet, dns.message, http.request, stun.message)
+VALUES = (
+    tls.ClientHello,
+    tls.ServerHello,
+    gquic.Packet,
+    tuple,
+    dns.DnsMessage,
+    http.HttpRequest,
+    stun.StunMessage,
+    Malformed,
+)
 LIMIT_BYTES = 32 * 1024
-LINKS = {dpkt.pcap.DLT_EN10MB: dpkt.ethernet.Ethernet, dpkt.pcap.DLT_LINUX_SLL: dpkt.sll.SLL}
+PPP = 9  # LINKTYPE_PPP
+
+
+def ppp(frame: bytes) -> Any:
+    """dpkt's own reads no protocol of two bytes; here IPv4 (RFC 1661, 2)."""
+    if not frame.startswith(b"\x00\x21"):
+        raise dpkt.UnpackError
+    return dpkt.ethernet.Ethernet(bytes(12) + b"\x08\x00" + frame[2:])
+
+
+LINKS = {dpkt.pcap.DLT_EN10MB: dpkt.ethernet.Ethernet, dpkt.pcap.DLT_LINUX_SLL: dpkt.sll.SLL, PPP: ppp}
 
 
 def packets(path: Path) -> Iterator[Any]:
@@ -75,10 +95,11 @@ def test_dns_messages_as_dnspython_reads_them():
     assert agreed > 300
 
 
-def hellos(path: Path) -> Iterator[tls.ClientHello]:
-    """Every ClientHello in the capture by our decoders, over reassembled TCP and over QUIC."""
+def hellos(path: Path) -> Iterator[tls.ClientHello | gquic.Chlo]:
+    """Every hello in the capture by our decoders, over reassembled TCP and over QUIC."""
     streams: dict[object, tuple[int, Reassembler]] = {}
     assemblers: dict[object, quic.QuicHello] = {}
+    hello: object
     for packet in packets(path):
         l4 = packet.data
         if isinstance(l4, dpkt.tcp.TCP):
@@ -95,7 +116,7 @@ def hellos(path: Path) -> Iterator[tls.ClientHello]:
             hello = assemblers.setdefault(ends, quic.QuicHello()).add(bytes(l4.data))
         else:
             continue
-        if isinstance(hello, tls.ClientHello):
+        if isinstance(hello, tls.ClientHello | gquic.Chlo):
             yield hello
 
 
@@ -104,15 +125,43 @@ def hellos(path: Path) -> Iterator[tls.ClientHello]:
 @pytest.mark.parametrize(
     "name",
     [
-        "ndpi__quic-23.pcap",
-        "ndpi__quic-27.pcap",
-        "ndpi__quic-28.pcap",
+        pytest.param("ndpi__quic-23.pcap", marks=proves("QUIC draft 23")),
+        pytest.param("ndpi__quic-27.pcap", marks=proves("QUIC draft 27")),
+        pytest.param("ndpi__quic-28.pcap", marks=proves("QUIC draft 28")),
         "ndpi__doq_adguard.pcapng",
-        "ndpi__quic-mvfst-27.pcapng",
-        "ndpi__quic-v2.pcapng",
-        "suricata__quic-frag.pcap",
-        "suricata__quic-retry.pcap",
-        "zeek__quic-quic-multiple-initial-fragmented-crypto.pcap",
+        "ndpi__google_meet.pcapng",
+        pytest.param("ndpi__quic-mvfst-27.pcapng", marks=proves("QUIC mvfst, draft 27")),
+        pytest.param("ndpi__quic-v2.pcapng", marks=proves("QUIC v2")),
+        pytest.param("ndpi__http_ipv6.pcap", marks=proves("gQUIC Q024 to Q035")),
+        pytest.param("ndpi__quic.pcap", marks=proves("gQUIC Q024 to Q035")),
+        pytest.param("ndpi__youtube_quic.pcap", marks=proves("gQUIC Q024 to Q035")),
+        pytest.param("ndpi__quic046.pcap", marks=proves("gQUIC Q046")),
+        pytest.param("ndpi__quic_q46.pcap", marks=proves("gQUIC Q046")),
+        pytest.param("ndpi__quic_q46_b.pcap", marks=proves("gQUIC Q046")),
+        pytest.param("suricata__quic-cyu.pcap", marks=proves("gQUIC Q046")),
+        pytest.param("ndpi__quic_q50.pcap", marks=proves("gQUIC Q050")),
+        pytest.param("ndpi__quic_t51.pcap", marks=proves("gQUIC T051")),
+        pytest.param("suricata__ja4-quic.pcap", marks=proves("QUIC v1")),
+        pytest.param("suricata__quic-frag.pcap", marks=proves("QUIC, hello over several datagrams")),
+        pytest.param("suricata__quic-frag-wait.pcap", marks=proves("QUIC, hello over several datagrams")),
+        "suricata__quic-ietf-ja3.pcap",
+        pytest.param("suricata__quic-retry.pcap", marks=proves("QUIC, Retry")),
+        pytest.param("suricata__quic-retry-multiple.pcap", marks=proves("QUIC, Retry")),
+        "zeek__quic-chromium-115.0.5790.110-api-cirrus-com.pcap",
+        "zeek__quic-chromium-dpd-custom-port-4433.pcap",
+        "zeek__quic-interop-quic-go_quic-go-handshake.pcap",
+        pytest.param("zeek__quic-interop-quic-go_quic-go-zerortt.pcap", marks=proves("QUIC, 0-RTT")),
+        pytest.param("zeek__quic-quic-39264-rand.pcap", marks=proves("QUIC, 0-RTT")),
+        pytest.param(
+            "zeek__quic-quic-multiple-initial-fragmented-crypto-only-initial.pcap",
+            marks=proves("QUIC, hello over several Initials"),
+        ),
+        pytest.param(
+            "zeek__quic-quic-multiple-initial-fragmented-crypto.pcap",
+            marks=proves("QUIC, CRYPTO frames out of order"),
+        ),
+        "zeek__quic-quicv2-echo-443.pcap",
+        "zeek__quic-quicv2-echo-dpd-custom-port-4433.pcap",
         "ndpi__443-safari.pcap",
         "ndpi__tls_2_reasms.pcapng",
         "msgr__WIFI_demarrage_Messenger.pcapng",
@@ -123,9 +172,12 @@ def test_names_that_tshark_finds(name):
     if tshark is None:
         pytest.skip("no tshark")
     path = captures.capture(name)
-    field = "tls.handshake.extensions_server_name"
+    fields = ["tls.handshake.extensions_server_name", "gquic.tag.sni"]
     result = subprocess.run(
-        [tshark, "-n", "-r", path, "-Y", field, "-T", "fields", "-e", field], check=True, capture_output=True, text=True
+        [tshark, "-n", "-r", path, "-Y", " or ".join(fields), "-T", "fields", "-e", fields[0], "-e", fields[1]],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     theirs = {one.lower() for line in result.stdout.split() for one in line.split(",")}
     assert theirs
@@ -136,4 +188,5 @@ def test_names_that_tshark_finds(name):
 def test_a_hello_of_draft_33_that_gives_no_name():
     found = list(hellos(captures.capture("ndpi__quic-33.pcapng")))
     assert [hello.sni for hello in found] == [None]
+    assert isinstance(found[0], tls.ClientHello)
     assert found[0].versions[0] == 0x0304

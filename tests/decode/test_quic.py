@@ -9,6 +9,7 @@ from sensor.decode.quic import Initial, QuicHello, initials
 from sensor.decode.quic_keys import VERSIONS, Hmac
 from sensor.decode.tls import ClientHello
 from sensor.model import Malformed
+from tests.decode import google, sealing
 from tests.decode.samples import (
     FULL_HELLO,
     RFC_DCID,
@@ -21,7 +22,9 @@ from tests.decode.samples import (
     initial,
     rfc_client,
     varint,
+    vector8,
 )
+from tests.proofs import proves
 
 # First and last bytes of the protected packets in RFC 9001, A.2 and RFC 9369, A.2. The tag covers all between.
 PUBLISHED = {
@@ -38,7 +41,13 @@ def one(opened: object) -> Initial:
     return opened[0]
 
 
-@pytest.mark.parametrize("version", [V1, V2])
+@pytest.mark.parametrize(
+    "version",
+    [
+        pytest.param(V1, marks=proves("QUIC v1", "RFC 9001, A.2")),
+        pytest.param(V2, marks=proves("QUIC v2", "RFC 9369, A.2")),
+    ],
+)
 def test_the_clients_initial_of_the_rfc(version):
     packet = rfc_client(version)
     start, end = PUBLISHED[version]
@@ -59,6 +68,7 @@ def test_the_clients_initial_of_the_rfc(version):
     assert hello.sni == "example.com"
 
 
+@proves("QUIC, the server's Initial", "RFC 9001, A.3; RFC 9369, A.3")
 @pytest.mark.parametrize(("packet", "version"), [(RFC_SERVER_V1, V1), (RFC_SERVER_V2, V2)])
 def test_the_servers_initial_of_the_rfc_opens_for_who_knows_the_connection_id(packet, version):
     opened = one(initials(packet, dcid=RFC_DCID))
@@ -68,31 +78,55 @@ def test_the_servers_initial_of_the_rfc_opens_for_who_knows_the_connection_id(pa
     assert isinstance(initials(packet), Malformed)
 
 
-@pytest.mark.parametrize("version", sorted(VERSIONS))
-def test_every_version_in_the_table(version):
-    """The salts of drafts are known to us and to real captures only; here, that each row opens what it protects."""
-    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+KEYS = {
+    **{0xFF000000 + draft: f"QUIC draft {draft}" for draft in range(22, 35)},
+    0xFACEB001: "QUIC mvfst, draft 22",
+    0xFACEB002: "QUIC mvfst, draft 27",
+    0xFACEB00E: "QUIC mvfst, experimental",
+    0xFACEB003: "QUIC mvfst, version 1",
+}
 
-    row = VERSIONS[version]
-    secret = HKDFExpand(SHA256(), 32, b"\x00\x20\x0ftls13 client in\x00").derive(row.extract.digest(RFC_DCID))
-    prefix = b"quicv2 " if version == V2 else b"quic "
 
-    def expand(name: bytes, size: int) -> bytes:
-        full = b"tls13 " + prefix + name
-        return HKDFExpand(SHA256(), size, bytes([0, size, len(full)]) + full + b"\x00").derive(secret)
+@pytest.mark.parametrize(
+    "version",
+    [
+        pytest.param(version, marks=proves(KEYS[version], "packets sealed by the cryptography package"))
+        if version in KEYS
+        else version
+        for version in sorted(sealing.SALTS)
+    ],
+)
+def test_every_version(version):
+    google_frames = version in {0x51303530, 0x54303530, 0x54303531}
+    write = google.crypto if google_frames else crypto
+    opened = one(initials(sealing.sealed(version, write(0, FULL_HELLO))))
+    assert opened.crypto == ((0, FULL_HELLO),)
+    assert (opened.version, opened.from_client, opened.packet_number) == (version, True, 5)
+    assert opened.damaged is None
+    reply = sealing.sealed(version, write(0, b"\x02"), dcid=b"", scid=SERVER_SCID, side=b"server in")
+    assert one(initials(reply, dcid=RFC_DCID)).from_client is False
 
-    head = bytes([0xD0 if version == V2 else 0xC0]) + version.to_bytes(4, "big") + b"\x08" + RFC_DCID + b"\x00\x00"
-    plain = crypto(0, FULL_HELLO)
-    head += varint(1 + len(plain) + 16) + b"\x05"
-    nonce = (int.from_bytes(expand(b"iv", 12), "big") ^ 5).to_bytes(12, "big")
-    sealed = AESGCM(expand(b"key", 16)).encrypt(nonce, plain, head)
-    encryptor = Cipher(algorithms.AES(expand(b"hp", 16)), modes.ECB()).encryptor()
-    mask = encryptor.update(sealed[3:19])
-    packet = bytes([head[0] ^ mask[0] & 0x0F]) + head[1:-1] + bytes([head[-1] ^ mask[1]]) + sealed
-    assert one(initials(packet)).crypto == ((0, FULL_HELLO),)
+
+def test_the_versions_tested_are_those_that_are_read():
+    """Of Meta's numbers the unused ones between are read like their neighbours."""
+    assert set(sealing.SALTS) <= set(VERSIONS)
+    assert all(0xFACEB000 <= number < 0xFACEB020 for number in set(VERSIONS) - set(sealing.SALTS))
+
+
+@proves("QUIC, versions reserved for negotiation", "packets sealed by the cryptography package")
+@pytest.mark.parametrize("version", [0x0A0A0A0A, 0x1A2A3A4A, 0xFAFAFAFA])
+@pytest.mark.parametrize("salt", [sealing.FORCING, sealing.VERSION_1, sealing.DRAFT_29])
+def test_versions_that_make_a_server_negotiate(version, salt):
+    """RFC 9000, 15. The client then begins anew with a version that is offered, and mostly with the same id."""
+    assembler = QuicHello()
+    first = sealing.sealed(version, crypto(0, FULL_HELLO[:80]).ljust(1200, b"\x00"), salt=salt)
+    assert assembler.add(first) is None
+    offer = b"\x80" + bytes(4) + b"\x00" + vector8(RFC_DCID) + V1.to_bytes(4, "big") + version.to_bytes(4, "big")
+    assert assembler.add(offer) is None
+    other = crypto(0, RFC_HELLO)
+    found = assembler.add(initial(other))
+    assert isinstance(found, ClientHello)
+    assert found.sni == "example.com"
 
 
 @given(st.binary(max_size=64), st.binary(max_size=200))
@@ -100,6 +134,7 @@ def test_hmac_is_that_of_the_standard_library(key, data):
     assert Hmac(key).digest(data) == hmac.digest(key, data, "sha256")
 
 
+@proves("QUIC, CRYPTO between PADDING and PING", "packets sealed by aioquic")
 def test_frames_of_every_kind_between_the_pieces_of_a_hello():
     ack = b"\x02" + varint(7) + varint(0) + varint(1) + varint(2) + varint(0) + varint(1)
     ack_ecn = b"\x03" + varint(7) + varint(0) + varint(0) + varint(2) + varint(1) * 3
@@ -126,6 +161,7 @@ def test_a_packet_whose_frames_break_keeps_those_before(tail):
     assert opened.damaged.offset >= 22 + len(head)
 
 
+@proves("QUIC, coalesced packets", "packets sealed by aioquic")
 def test_coalesced_initials_and_what_may_follow_them():
     first, second = initial(crypto(0, b"a" * 40)), initial(crypto(40, b"b" * 40), number=1)
     handshake = b"\xe0" + first[1:14] + b"\x00" + varint(30) + bytes(30)
@@ -167,6 +203,7 @@ def test_version_negotiation_claims_nothing():
     assert initials(b"\x80" + bytes(4) + b"\x00\x08" + SERVER_SCID + V1.to_bytes(4, "big")) == ()
 
 
+@proves("QUIC, hello over several datagrams", "packets sealed by aioquic")
 def test_a_hello_over_several_datagrams_in_any_order_with_the_servers_between():
     hello = FULL_HELLO.ljust(2000, b"\x00")
     hello = b"\x01" + (1996).to_bytes(3, "big") + hello[4:]
@@ -186,6 +223,7 @@ def test_a_hello_over_several_datagrams_in_any_order_with_the_servers_between():
     assert found.sni == "web.whatsapp.net"
 
 
+@proves("QUIC, what only looks like it", "bytes made by hand")
 def test_what_does_not_open_is_not_claimed():
     packet = bytearray(rfc_client())
     packet[600] ^= 0x10
@@ -221,17 +259,3 @@ def test_a_hello_that_never_ends_is_given_up():
         if answer is not None:
             break
     assert isinstance(answer, Malformed)
-
-
-def test_initials_as_aioquic_writes_them():
-    """A whole client of another implementation: its first flight, with its own choice of sizes and ids."""
-    from aioquic.quic.configuration import QuicConfiguration
-    from aioquic.quic.connection import QuicConnection
-
-    configuration = QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="call.example.net")
-    connection = QuicConnection(configuration=configuration)
-    connection.connect(("192.0.2.1", 443), now=0.0)
-    assembler = QuicHello()
-    answers = [assembler.add(data) for data, _ in connection.datagrams_to_send(now=0.0)]
-    found = next(answer for answer in answers if isinstance(answer, ClientHello))
-    assert (found.sni, found.alpn) == ("call.example.net", ("h3",))

@@ -13,9 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import sensor.decode
-from sensor.decode import quic, tls
+from sensor.decode import gquic, quic, tls
 from sensor.model import Malformed
-from tests.decode import samples
+from tests.decode import google, samples, sealing
 from tests.decode.test_promise import DECODERS, answer
 from tests.fuzz.counting import counted_cursors
 
@@ -69,6 +69,14 @@ def opened_initial(data: bytes) -> Any:
     return limited("quic.initials", lambda: answer("quic.initials", packet), len(packet))
 
 
+def opened_google(data: bytes) -> Any:
+    """`data` as the frames of a sealed packet of Google's, and of one in clear text."""
+    packet = sealing.sealed(0x51303530, data)
+    limited("quic.initials", lambda: answer("quic.initials", packet), len(packet))
+    plain = google.plain(24 + len(data) % 26, data)
+    return limited("gquic.packet", lambda: answer("gquic.packet", plain), len(plain))
+
+
 def crypto_pieces(data: bytes) -> Any:
     """`data` as CRYPTO frames of one connection: each is two bytes of offset, a byte of length, and its bytes."""
     assembler = quic.QuicHello()
@@ -77,7 +85,7 @@ def crypto_pieces(data: bytes) -> Any:
     while at + 3 <= len(data):
         offset, size = int.from_bytes(data[at : at + 2], "big"), data[at + 2]
         found = assembler.add(samples.initial(samples.crypto(offset, data[at + 3 : at + 3 + size])))
-        if not (found is None or isinstance(found, tls.ClientHello | Malformed)):
+        if not (found is None or isinstance(found, tls.ClientHello | gquic.Chlo | Malformed)):
             raise BrokenPromiseError(f"QuicHello.add gave {found!r}")
         at += 3 + size
     return found
@@ -107,6 +115,11 @@ TARGETS: dict[str, Target] = {
     **{name: _of_decoder(name) for name in DECODERS},
     "quic.initials opened": Target(
         "quic.initials opened", opened_initial, lambda: [samples.crypto(0, samples.FULL_HELLO), b"\x02" + bytes(4)]
+    ),
+    "gquic.packet opened": Target(
+        "gquic.packet opened",
+        opened_google,
+        lambda: [google.crypto(0, google.HELLO), google.ack(46), google.others(46)],
     ),
     "quic.QuicHello pieces": Target(
         "quic.QuicHello pieces", crypto_pieces, lambda: [pieces_of_hello(size) for size in (40, 255)], 2048
