@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sensor import announcing
-from sensor.decode import dns, http, quic, stun, tls
+from sensor.decode import dns, http, stun, tls
 from sensor.decode.ech import Ech, ech, public_names
 from sensor.decode.stream import Reassembler
 from sensor.kernel import layout
 from sensor.kernel.names import TTL_LIMIT_S
 from sensor.model import Malformed
 from sensor.networks import packed
+from sensor.quic_flows import QuicFlows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,7 +37,6 @@ MAX_STREAM_BYTES = 64 << 20  # over all of them
 MAX_QUESTIONS = 16  # of one message
 TCP = 6
 MAX_MESSAGES = 64  # of one segment
-MALFORMED_LIMIT = 3  # datagrams of one flow that are not what they looked like, before it is left alone
 
 # The clue's fields that are read here, in this order: rows as tuples cost a tenth of rows as records.
 FIELDS = ["kind", "flow_id", "side", "offset", "length", "sequence", "name_id", "src_port", "dst_port", "proto"]
@@ -50,12 +50,6 @@ class _Stream:
     pieces: Reassembler
     held_bytes: int = 0
     taken: int = 0  # DNS: bytes of messages already read
-
-
-@dataclass(slots=True)
-class _Quic:
-    hello: quic.QuicHello
-    malformed: int = 0
 
 
 @dataclass(slots=True)
@@ -77,16 +71,16 @@ class HandOver:
         self._match_stun = match_stun
         self._streams: dict[int, _Stream] = {}  # by flow and side: flow id * 2 + side
         self._held_bytes = 0
-        self._quic: dict[int, _Quic] = {}
         self._settled: set[int] = set()  # of which nothing more is wanted
         self.matched: dict[int, tuple[RuleMatch, ...]] = {}  # by name number: what is no host name but STUN text
         self.public_names: set[str] = set()  # what an encrypted ClientHello shows instead of its server's name
         self.counts: Counter[str] = Counter()
+        self._quic = QuicFlows(self.counts)  # by flow and side, too
 
     def reset(self) -> None:
         """Forgets everything but the counts."""
         self._streams.clear()
-        self._quic.clear()
+        self._quic.reset()
         self._settled.clear()
         self.matched.clear()
         self.public_names.clear()
@@ -99,8 +93,7 @@ class HandOver:
         ended = {*(flow_ids * 2).tolist(), *(flow_ids * 2 + 1).tolist()}
         for key in self._streams.keys() & ended:
             self._drop(key)
-        for key in self._quic.keys() & ended:
-            del self._quic[key]
+        self._quic.forget(ended)
         self._settled -= ended
 
     def read(
@@ -252,29 +245,18 @@ class HandOver:
         announcing.count(port, payload, self.counts)
 
     def _datagram(self, clue: Any, key: int, payload: bytes) -> None:
-        assembler = self._quic.get(key)
-        if assembler is None:
-            assembler = self._quic[key] = _Quic(quic.QuicHello())
-            if len(self._quic) > MAX_STREAMS:
-                del self._quic[next(iter(self._quic))]
-                self.counts["streams_given_up"] += 1
-        hello = assembler.hello.add(payload)
+        hello = self._quic.read(key, payload)
         if hello is None:
             return
-        if isinstance(hello, Malformed):
-            self.counts["quic_malformed"] += 1
-            assembler.malformed += 1
-            if assembler.malformed < MALFORMED_LIMIT:
-                return
-        else:
-            if isinstance(hello, tls.ClientHello):
-                clue["flags"], clue["ech_config"] = hello_flags(hello)
-            if hello.sni:
-                _set_name(clue, layout.KIND_QUIC, self._names.intern(hello.sni))
-            self._quic.pop(key ^ 1, None)  # what the server says names nothing
-            self._settled.add(key ^ 1)
-        del self._quic[key]
         self._settled.add(key)
+        if isinstance(hello, Malformed):
+            return
+        if isinstance(hello, tls.ClientHello):
+            clue["flags"], clue["ech_config"] = hello_flags(hello)
+        if hello.sni:
+            _set_name(clue, layout.KIND_QUIC, self._names.intern(hello.sni))
+        self._quic.drop(key ^ 1)  # what the server says names nothing
+        self._settled.add(key ^ 1)
 
     def _stun(self, clue: Any, number: int, payload: bytes) -> None:
         """The first message of its dialect: what it says holds for all of them."""
