@@ -64,9 +64,9 @@ class HandOver:
     """Decoders with the memory they need between packets, bounded; `counts` tells what came of it."""
 
     def __init__(
-        self, names: Names, match_stun: Callable[[stun.StunMessage], tuple[str, tuple[RuleMatch, ...]]]
+        self, names: Names, match_stun: Callable[[stun.StunMessage, Any], tuple[str, tuple[RuleMatch, ...]]]
     ) -> None:
-        """`match_stun` gives (text, matches) for whatever a signature knows in a STUN message."""
+        """`match_stun` gives (text, matches) for whatever a signature knows in a STUN message and its clue."""
         self._names = names
         self._match_stun = match_stun
         self._streams: dict[int, _Stream] = {}  # by flow and side: flow id * 2 + side
@@ -266,11 +266,11 @@ class HandOver:
             self.counts["stun_malformed"] += 1
             clue["name_id"] = 0
             return
-        text, matches = self._match_stun(message)
+        text, matches = self._match_stun(message, clue)
         if not matches:
             return
         if not number:  # a dialect too long for a text of its own
-            number = self._names.intern("!" + text)
+            number = self._names.intern("!" + " ".join((text, *(match.rule for match in matches))))
             clue["name_id"] = number
         self.matched[number] = matches
         self._names.shown[number] = text

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sensor.classify.episodes import EpisodeBook
-from sensor.following import Follower, file_names, row_key, telling
+from sensor.following import Follower, file_names, halves, row_key, telling
 from sensor.handover import HandOver
 from sensor.kernel import layout
 from sensor.kernel.dialect import PREFIX_BYTES
 from sensor.kernel.state import HEAP, Joiner, Names, Ranges, Scanner
 from sensor.networks import packed
+from sensor.places import disjoint, stun_places
 from sensor.policy import Facts
 from sensor.worker import LastWords, Progress, can_work, in_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -122,13 +123,14 @@ class Pipeline:
         joiner.everything = self._on_flow is not None
         joiner.locals = Ranges.of(_locals(settings, networks))
         joiner.ranges = Ranges.of(
-            _disjoint([(low, high, match) for low, high, _, _, _, match in signatures.ranges()], self._match_number)
+            disjoint([(low, high, match) for low, high, _, _, _, match in signatures.ranges()], self._match_number)
         )
         asked = [rule.stun for rule in signatures.rules.values() if rule.stun]
         compared: dict[int, int] = {}
         for stun in asked:
-            for number in stun.attributes:
-                compared[number] = max(compared.get(number, 0), len(stun.value))
+            for number, count in stun.compared().items():
+                compared[number] = max(compared.get(number, 0), count)
+        joiner.stun_places = stun_places(signatures)
         joiner.stun_wanted = np.array(sorted(compared.items()), np.int64).reshape(-1, 2)
         names = sorted({stun.username.encode()[:PREFIX_BYTES] for stun in asked if stun.username})
         long_enough = [name for name in names if len(name) == PREFIX_BYTES]
@@ -234,10 +236,11 @@ class Pipeline:
             self._follower.matches.append(matches)
         return number
 
-    def _match_stun(self, message: StunMessage) -> tuple[str, tuple[RuleMatch, ...]]:
-        """What the signatures know in a STUN message, and how to name it."""
+    def _match_stun(self, message: StunMessage, clue: Any) -> tuple[str, tuple[RuleMatch, ...]]:
+        """What the signatures know in a STUN message seen there, and how to name it."""
+        ends = [(halves(clue[f"{end}_high"], clue[f"{end}_low"]), int(clue[f"{end}_port"])) for end in ("src", "dst")]
         matches = self._signatures.match_stun(
-            message.realm, message.software, message.username, message.method, message.attributes
+            message.realm, message.software, message.username, message.method, message.attributes, ends
         )
         parts = (("realm", message.realm), ("software", message.software), ("username", message.username))
         said = [f"{what} {text}" for what, text in parts if text]
@@ -303,27 +306,3 @@ def _locals(settings: Settings, networks: Networks) -> list[tuple[bytes, bytes, 
         return [(each.low, each.high, 0) for each in networks.ranges()]
     nets = [ip_network(cidr) for cidr in PRIVATE]
     return sorted((packed(str(net.network_address)), packed(str(net.broadcast_address)), 0) for net in nets)
-
-
-def _disjoint(
-    ranges: Iterable[tuple[bytes, bytes, RuleMatch]], number: Callable[[tuple[RuleMatch, ...]], int]
-) -> list[tuple[bytes, bytes, int]]:
-    """Overlapping ranges -> disjoint ones, each with the number of all matches that hold in it."""
-    edges: list[tuple[int, int, RuleMatch]] = []
-    for low, high, match in ranges:
-        edges.append((int.from_bytes(low, "big"), 1, match))
-        edges.append((int.from_bytes(high, "big") + 1, 0, match))
-    edges.sort(key=lambda edge: edge[:2])
-    found: list[tuple[bytes, bytes, int]] = []
-    active: list[RuleMatch] = []
-    start = 0
-    for at, opens, match in edges:
-        if active and at > start:
-            matches = tuple(dict.fromkeys(active))
-            found.append((start.to_bytes(16, "big"), (at - 1).to_bytes(16, "big"), number(matches)))
-        start = at
-        if opens:
-            active.append(match)
-        else:
-            active.remove(match)
-    return found

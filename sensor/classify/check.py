@@ -167,8 +167,9 @@ def run(example: Example, signatures: SignatureSet) -> tuple[RuleMatch, ...]:
     if example.kind == "bytes":
         return signatures.match_first_bytes(proto, example.side, example.payload, port, address)
     if example.kind == "stun":
+        ends = () if address is None else ((address, port),)
         return signatures.match_stun(
-            example.realm, example.software, example.username, example.method, example.attributes
+            example.realm, example.software, example.username, example.method, example.attributes, ends
         )
     if address is not None:
         return signatures.match_address(address, proto, port)

@@ -25,7 +25,7 @@ _RULE_KEYS: Final = (
     *("strength", "service", "activity", "source", "seen", "confidence", "note"),
 )
 _FIRST_BYTES_KEYS: Final = ("proto", "from", "at", "hex", "mask", "min_bytes", "max_bytes")
-_STUN_KEYS: Final = ("realm", "username", "software", "methods", "attributes", "length", "value")
+_STUN_KEYS: Final = ("realm", "username", "software", "methods", "attributes", "length", "value", "carries", "only")
 
 _RULE_ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _SEEN: Final = re.compile(r"\d{4}(-\d\d(-\d\d)?)?\Z")
@@ -74,14 +74,17 @@ def rule(app: str, top: Field, *, context: bool) -> Rule:
 
 
 def _kind(top: Field, keys: dict[str, Field]) -> Kind:
-    """The one thing a rule looks at. `ranges` beside `first_bytes` only narrows it."""
+    """The one thing a rule looks at. `ranges` beside `first_bytes` or `stun` only narrows it."""
     kinds: tuple[Kind, ...] = ("exact", "regex", "suffix", "stun", "first_bytes", "ranges")
-    given = [kind for kind in kinds if kind in keys and not (kind == "ranges" and "first_bytes" in keys)]
+    narrowed = "first_bytes" in keys or "stun" in keys
+    given = [kind for kind in kinds if kind in keys and not (kind == "ranges" and narrowed)]
     if len(given) != 1:
         top.fail(f"a rule has exactly one of {', '.join(kinds)}, this one has {', '.join(given) or 'none'}")
     kind = given[0]
-    if "ports" in keys and kind not in {"ranges", "first_bytes"}:
-        keys["ports"].fail("goes with ranges or first_bytes only")
+    if "ports" in keys and kind not in {"ranges", "first_bytes", "stun"}:
+        keys["ports"].fail("goes with ranges, first_bytes or stun only")
+    if kind == "stun" and "ports" in keys and "ranges" not in keys:
+        keys["ports"].fail("goes with ranges here, for a STUN server may be at any port")
     if "except" in keys and kind != "suffix":
         keys["except"].fail("goes with suffix only")
     return kind
@@ -195,7 +198,14 @@ def _stun(top: Field) -> Stun:
         attributes=_numbers(keys["attributes"], 0xFFFF) if "attributes" in keys else (),
         length=keys["length"].integer(0, 0xFFFF) if "length" in keys else None,
         value=octets(keys["value"]) if "value" in keys else b"",
+        carries=_numbers(keys["carries"], 0xFFFF) if "carries" in keys else (),
+        only=_only(keys["only"]) if "only" in keys else None,
     )
+
+
+def _only(given: Field) -> tuple[int, ...]:
+    """The attributes beside which there may be none; an empty list is a message without any."""
+    return () if given.value == [] else _numbers(given, 0xFFFF)
 
 
 def _numbers(given: Field, high: int) -> tuple[int, ...]:
@@ -296,14 +306,15 @@ def _example(top: Field, app_id: str) -> Example:
     keys = top.mapping(
         _EXAMPLE_KEYS if app_id else [key for key in _EXAMPLE_KEYS if key != "rule"], ("rule",) if app_id else ()
     )
-    given = [kind for kind in _EXAMPLE_KINDS if kind in keys and not (kind == "address" and "bytes" in keys)]
+    placed = "bytes" in keys or "stun" in keys
+    given = [kind for kind in _EXAMPLE_KINDS if kind in keys and not (kind == "address" and placed)]
     if len(given) != 1:
         top.fail(
             f"an example has exactly one of {', '.join(_EXAMPLE_KINDS)}, this one has {', '.join(given) or 'none'}"
         )
     if app_id and not keys["rule"].text().startswith(f"{app_id}/"):
         keys["rule"].fail(f"expected {app_id}/ and the id of a rule")
-    if given[0] in {"address", "bytes"} and "port" not in keys:
+    if ("address" in keys or given[0] == "bytes") and "port" not in keys:
         top.fail("an example of an address or of bytes has a port such as 'udp 3478'")
     name = keys["name"] if "name" in keys else keys.get("dns")
     stun = keys["stun"].mapping(_EXAMPLE_STUN_KEYS) if "stun" in keys else {}

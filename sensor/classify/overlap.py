@@ -98,7 +98,7 @@ def _equal_shapes(by_id: dict[str, App], rules: list[Rule]) -> Iterator[Said]:
     owners: dict[object, list[Rule]] = defaultdict(list)
     for rule in rules:
         if rule.stun:
-            owners[rule.stun].append(rule)
+            owners[rule.stun, rule.ports, rule.ranges].append(rule)
         elif rule.first_bytes:
             owners[rule.first_bytes, rule.ports, rule.ranges].append(rule)
     for claims in owners.values():

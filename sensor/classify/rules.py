@@ -59,6 +59,13 @@ class Stun:
     attributes: tuple[int, ...] = ()
     length: int | None = None  # of the attribute's value, in bytes
     value: bytes = b""  # with which the attribute's value starts
+    carries: tuple[int, ...] = ()  # attributes that must all be there beside
+    only: tuple[int, ...] | None = None  # attributes beside which there may be none
+
+    def compared(self) -> dict[int, int]:
+        """Types of the attributes that it asks about, and how many bytes of each it compares."""
+        asked = dict.fromkeys((*self.carries, *(self.only or ())), 0)
+        return asked | dict.fromkeys(self.attributes, len(self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +99,8 @@ class Rule:
     match: RuleMatch
     names: tuple[str, ...] = ()  # exact, suffix: domain names; regex: expressions
     exceptions: tuple[str, ...] = ()  # suffix: names below which it does not hold
-    ranges: tuple[Range, ...] = ()  # ranges; first_bytes: only at these addresses
-    ports: tuple[Ports, ...] = ()  # ranges, first_bytes: only at these ports of the server
+    ranges: tuple[Range, ...] = ()  # ranges; first_bytes, stun: only at these addresses
+    ports: tuple[Ports, ...] = ()  # ranges, first_bytes, stun: only at these ports of the server
     stun: Stun | None = None
     first_bytes: FirstBytes | None = None
     source: str = ""
@@ -108,6 +115,9 @@ class Rule:
 
     def address_fits(self, address: int) -> bool:
         return not self.ranges or any(one.holds(address) for one in self.ranges)
+
+    def holds(self, proto: str, address: int, port: int) -> bool:
+        return self.port_fits(proto, port) and self.address_fits(address)
 
 
 @dataclass(frozen=True, slots=True)

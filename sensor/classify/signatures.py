@@ -16,7 +16,7 @@ from sensor.errors import SignatureError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sensor.classify.rules import App, Rule, Side, Stun
+    from sensor.classify.rules import App, Ports, Range, Rule, Side, Stun
     from sensor.model import RuleMatch
 
 BUILTIN: Final = Path(__file__).resolve().parents[2] / "signatures"  # installed beside this package
@@ -94,7 +94,7 @@ class SignatureSet:
         self.hash: Final = hashlib.sha256(canonical(self.apps.values()).encode()).hexdigest()
         self._names = NameIndex(rules)
         self._addresses = AddressIndex(rules)
-        self._stun = [(rule.match, rule.stun) for rule in rules if rule.stun]
+        self._stun = [(rule, rule.stun) for rule in rules if rule.stun]
         self._first_bytes = [rule for rule in rules if rule.first_bytes]
 
     def match_name(self, name: str) -> tuple[RuleMatch, ...]:
@@ -120,11 +120,24 @@ class SignatureSet:
         username: str | None = None,
         method: int | None = None,
         attributes: Iterable[tuple[int, bytes]] = (),
+        ends: Iterable[tuple[bytes, int]] = (),
     ) -> tuple[RuleMatch, ...]:
-        """The rules that one STUN message fits. `method` is without the class bits; `attributes` are (type, value)."""
+        """The rules that one STUN message fits. `method` is without the class bits; `attributes` are (type, value).
+
+        `ends`: (address, port) of both sides of a UDP flow, for rules that hold at some addresses only.
+        """
         carried = tuple(attributes)
+        places = [(int.from_bytes(address, "big"), port) for address, port in ends]
         seen = _StunMessage((realm or "").lower(), software or "", username or "", method, carried)
-        return tuple(match for match, stun in self._stun if seen.fits(stun))
+        return tuple(
+            rule.match
+            for rule, stun in self._stun
+            if seen.fits(stun) and (not rule.ranges or any(rule.holds("udp", *place) for place in places))
+        )
+
+    def stun_places(self) -> list[tuple[tuple[Range, ...], tuple[Ports, ...]]]:
+        """Ranges and ports, each pair once, of the STUN rules that hold at some addresses only."""
+        return list(dict.fromkeys((rule.ranges, rule.ports) for rule, _ in self._stun if rule.ranges))
 
     def first_bytes_rules(self) -> list[Rule]:
         """The rules that look at the first bytes of a stream or datagram."""
@@ -146,13 +159,14 @@ class SignatureSet:
 
 
 class _StunMessage:
-    __slots__ = ("attributes", "method", "realm", "software", "username")
+    __slots__ = ("attributes", "method", "realm", "software", "types", "username")
 
     def __init__(
         self, realm: str, software: str, username: str, method: int | None, attributes: tuple[tuple[int, bytes], ...]
     ) -> None:
         self.realm, self.software, self.username = realm, software, username
         self.method, self.attributes = method, attributes
+        self.types = frozenset(number for number, _ in attributes)
 
     def fits(self, rule: Stun) -> bool:
         return (
@@ -161,6 +175,8 @@ class _StunMessage:
             and (not rule.software or self.software == rule.software)
             and (not rule.methods or self.method in rule.methods)
             and (not rule.attributes or any(self._carries(rule, *one) for one in self.attributes))
+            and self.types.issuperset(rule.carries)
+            and (rule.only is None or self.types.issubset(rule.only))
         )
 
     @staticmethod
@@ -208,6 +224,8 @@ def _rule_facts(rule: Rule) -> dict[str, Any]:
             stun.attributes,
             stun.length,
             stun.value.hex(),
+            stun.carries,
+            stun.only,
         ]
     if first := rule.first_bytes:
         shape = [

@@ -1,8 +1,9 @@
 """STUN dialects: what in a message can tell an app, as one short text, so that each dialect is judged once.
 
 The text holds the method, and for each attribute the signatures ask about its type, length and as much of its beginning as
-they compare; REALM and SOFTWARE always, USERNAME where it begins like one they know. Everything in letters, four bits each,
-so that no byte is folded. Two messages with the same text fit the same signatures, whatever else is in them.
+they compare; REALM and SOFTWARE always, USERNAME where it begins like one they know; whether there are others; and in which
+of the places the signatures ask about it was seen. Everything in letters, four bits each, so that no byte is folded. Two
+messages with the same text fit the same signatures, whatever else is in them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ LONG_BYTES = 64
 USERNAME, REALM, SOFTWARE = 0x0006, 0x0014, 0x8022  # RFC 8489 18.3
 PREFIX_BYTES = 8  # of a user name that is known
 VALUE_END = 113  # "q": without it a value might be taken for the next attribute
+OTHERS = 114  # "r": there are attributes that are not shown
+PLACES = 115  # "s": the bits of places follow
+PLACE_NIBBLES = 15
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -62,6 +66,7 @@ def stun_dialect(buf, start, end, wanted, prefixes, text):
     at = put(text, 1, u16(buf, start), 4)
     position = start + 20
     seen = 0
+    others = False
     while position < stop:
         kind = u16(buf, position)
         size = u16(buf, position + 2)
@@ -86,8 +91,24 @@ def stun_dialect(buf, start, end, wanted, prefixes, text):
                 at = put(text, at, u8(buf, position + i), 2)
             text[at] = VALUE_END
             at += 1
+        else:
+            others = True
         position += size + (-size & mask)
+    if others:
+        text[at] = OTHERS
+        at += 1
     return np.int64(at)
+
+
+@njit(cache=True, nogil=True)
+def with_places(text, at, bits):
+    """Appends where a message was seen to its dialect; returns the length, -1 where it becomes too long."""
+    if at < 0 or bits == 0:
+        return np.int64(at)
+    if at + 1 + PLACE_NIBBLES > TEXT_LIMIT:
+        return np.int64(-1)
+    text[at] = PLACES
+    return np.int64(put(text, at + 1, bits, PLACE_NIBBLES))
 
 
 @njit(cache=True, nogil=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sensor.kernel.dialect import stun_dialect
+from sensor.kernel.dialect import stun_dialect, with_places
 from sensor.kernel.layout import KIND_DNS, KIND_HTTP, KIND_STUN, KIND_TLS, READ_DONE, READ_HAND_OVER, READ_PENDING
+from sensor.kernel.places import places_of
 from sensor.kernel.table import mix
 from sensor.kernel.wire import i64, u8, u16, u32
 
@@ -228,11 +229,11 @@ def read_answers(buf, start, at, end, count, index_of_clue, name_id, answers, us
 
 
 @njit(cache=True, nogil=True)
-def read_names(buf, clues, answers, wanted, prefixes, index, starts, lengths, hashes, arena, control, seed):
+def read_names(buf, clues, answers, wanted, prefixes, places, index, starts, lengths, hashes, arena, control, seed):
     """Numbers the names of all clues that have one in plain sight; marks the others for the decoders.
 
     A STUN message gets the number of its dialect; only the first of each dialect is handed over. `wanted` and
-    `prefixes` are those of `dialect.stun_dialect`.
+    `prefixes` are those of `dialect.stun_dialect`, `places` those of `places.places_of`.
 
     Returns (answers written, clues that are to be handed over).
     """
@@ -261,6 +262,7 @@ def read_names(buf, clues, answers, wanted, prefixes, index, starts, lengths, ha
             elif kind == KIND_STUN:
                 known = control[N_COUNT]
                 length = stun_dialect(buf, clue["offset"], clue["offset"] + clue["length"], wanted, prefixes, text)
+                length = with_places(text, length, places_of(clue, places))
                 if length > 0:
                     clue["name_id"] = intern(text, 0, length, index, starts, lengths, hashes, arena, control, seed)
                 fresh = length < 0 or control[N_COUNT] > known

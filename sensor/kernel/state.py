@@ -13,6 +13,7 @@ from sensor.kernel.first import sieve
 from sensor.kernel.gather import gather
 from sensor.kernel.join import J_SIZE, MEMORY, STATION, WAYS, join
 from sensor.kernel.names import N_BROKEN, N_COUNT, N_SIZE, intern, read_names
+from sensor.kernel.places import NOWHERE
 from sensor.kernel.scan import end_all, scan
 from sensor.kernel.table import C_CLOCK_NS, C_ENDED, C_LIVE, C_SIZE, C_TOUCHED, release
 
@@ -247,6 +248,7 @@ class Joiner:
         self.ranges = Ranges.of([])
         self.stun_wanted = np.zeros((0, 2), np.int64)
         self.stun_usernames = np.zeros((0, PREFIX_BYTES), np.uint8)
+        self.stun_places = NOWHERE
         self.everything = False
         self.marks = np.zeros(flow_rows, layout.MARK)
         self._used = False
@@ -259,6 +261,7 @@ class Joiner:
             self.answers,
             self.stun_wanted,
             self.stun_usernames,
+            self.stun_places,
             *self.names.tables(),
             self.names.seed,
         )

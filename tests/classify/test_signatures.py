@@ -37,6 +37,9 @@ rules:
   - {id: relays, ranges: [198.51.100.0/24], ports: [udp 3478-3479], strength: supporting, service: call}
   - {id: realm, stun: {realm: alpha.example, methods: [0x003]}, strength: conclusive, service: call}
   - {id: mark, stun: {attributes: [0x4000, 0x4002], length: 3, value: 'ab'}, strength: strong, service: call}
+  - {id: bare, stun: {methods: [0x001], only: []}, ranges: [203.0.113.0/24], ports: [udp 3478], strength: strong, service: call}
+  - {id: signed, stun: {methods: [0x009], only: [0x0008]}, strength: strong, service: call}
+  - {id: both, stun: {methods: [0x003], attributes: [0x4000], carries: [0x0008, 0x0014]}, strength: strong, service: call}
   - {id: hello, first_bytes: {proto: tcp, from: client, at: 1, hex: '0a00', mask: 'ff00'}, ports: [tcp 443], strength: strong, service: chat}
   - {id: near, first_bytes: {proto: udp, from: either, hex: 'beef', max_bytes: 4}, ranges: [198.51.100.0/24], strength: strong, service: call}
 """
@@ -183,6 +186,25 @@ def test_stun(both: SignatureSet) -> None:
     assert both.match_stun(attributes=[(0x4002, b"\xab1")]) == ()
     assert both.match_stun(attributes=[(0x4002, b"\xac12")]) == ()
     assert both.match_stun() == ()
+
+
+def test_stun_beside_other_attributes(both: SignatureSet) -> None:
+    signed, mark, realm, other = (0x0008, b"x"), (0x4000, b""), (0x0014, b""), (0x7FFF, b"")
+    assert rules(both.match_stun(method=9, attributes=[signed])) == ["alpha/signed"]
+    assert rules(both.match_stun(method=9)) == ["alpha/signed"]  # nothing else is in it
+    assert both.match_stun(method=9, attributes=[signed, other]) == ()
+    assert rules(both.match_stun(method=3, attributes=[mark, realm, signed, other])) == ["alpha/both"]
+    assert both.match_stun(method=3, attributes=[mark, signed]) == ()
+    assert both.match_stun(method=3, attributes=[signed, realm]) == ()
+
+
+def test_stun_at_some_addresses_only(both: SignatureSet) -> None:
+    server, client = packed("203.0.113.9"), packed("192.0.2.1")
+    for ends in ([(client, 5000), (server, 3478)], [(server, 3478), (client, 5000)]):
+        assert rules(both.match_stun(method=1, ends=ends)) == ["alpha/bare"]
+    for ends in ([(client, 3478), (server, 5000)], [(client, 3478)], [(server, 19302)], []):
+        assert both.match_stun(method=1, ends=ends) == ()
+    assert both.match_stun(method=1, attributes=[(0x7FFF, b"")], ends=[(server, 3478)]) == ()
 
 
 def test_first_bytes(both: SignatureSet) -> None:

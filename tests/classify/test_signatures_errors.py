@@ -138,6 +138,11 @@ MISTAKES = {
         r"rules\[0\]\.stun\.length",
         "with attributes only",
     ),
+    "stun ports alone": (
+        with_rule("    stun: {methods: [1]}\n    ports: [udp 3478]\n"),
+        *(11, r"rules\[0\]\.ports", "goes with ranges here"),
+    ),
+    "stun only is no list": (with_rule("    stun: {only: x}\n"), 10, r"rules\[0\]\.stun\.only", "expected a list"),
     "stun method": (
         with_rule("    stun: {methods: [0x1000]}\n"),
         10,

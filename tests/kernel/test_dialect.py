@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 KNOWN = signatures.load()
 ASKED = [rule.stun for rule in KNOWN.rules.values() if rule.stun]
-ATTRIBUTES = sorted({number for one in ASKED for number in one.attributes})
+ATTRIBUTES = sorted({number for one in ASKED for number in one.compared()})
 
 
 @lru_cache(maxsize=1)
 def tables() -> tuple[Any, Any]:
     """`wanted` and `prefixes` as the pipeline makes them."""
-    compared = {number: max(len(one.value) for one in ASKED if number in one.attributes) for number in ATTRIBUTES}
+    compared = {number: max(one.compared().get(number, 0) for one in ASKED) for number in ATTRIBUTES}
     wanted = np.array(sorted(compared.items()), np.int64).reshape(-1, 2)
     names = sorted({one.username.encode()[:PREFIX_BYTES] for one in ASKED if one.username})
     return wanted, np.frombuffer(b"".join(names), np.uint8).reshape(-1, PREFIX_BYTES)
@@ -80,8 +80,10 @@ def test_what_is_told_apart():
 
 
 def test_what_is_all_the_same():
-    assert dialect(message(1, attribute(USERNAME, b"one:two"))) == dialect(message(1))
-    assert dialect(message(1, attribute(0x0020, b"\0\1abcdef"))) == dialect(message(1))
+    unknown = dialect(message(1, attribute(0x7FFF, b"")))
+    assert dialect(message(1, attribute(USERNAME, b"one:two"))) == unknown
+    assert dialect(message(1, attribute(0x0020, b"\0\1abcdef"))) == unknown
+    assert unknown != dialect(message(1))  # that there is something else is told
     assert dialect(message(1, attribute(0x4000, b"1"))) == dialect(message(1, attribute(0x4000, b"2")))
 
 
@@ -103,13 +105,14 @@ def test_long_texts_have_no_dialect(kind):
 def test_only_the_first_name_counts():
     """An unknown user name is not shown, so the one behind it must not be either."""
     other, known = attribute(USERNAME, b"somebody"), attribute(USERNAME, RELAY_USER)
-    assert dialect(message(1, other, known)) == dialect(message(1))
-    assert dialect(message(1, known, other)) == dialect(message(1, known)) != dialect(message(1))
+    unknown = attribute(0x7FFF, b"")
+    assert dialect(message(1, other, known)) == dialect(message(1, unknown))
+    assert dialect(message(1, known, other)) == dialect(message(1, known, unknown)) != dialect(message(1, unknown))
 
 
 def test_short_user_names():
     short = np.frombuffer(b"bob".ljust(PREFIX_BYTES, b"\0"), np.uint8).reshape(1, PREFIX_BYTES)
-    plain = dialect(message(1))
+    plain = dialect(message(1, attribute(0x7FFF, b"")))
     for name, known in ((b"bob", True), (b"bobby", True), (b"bo", False), (b"", False), (b"rob", False)):
         assert (dialect(message(1, attribute(USERNAME, name)), prefixes=short) != plain) == known
 
@@ -212,7 +215,9 @@ def test_one_byte_changed_in_a_value(data, drawn):
     [
         ("messenger/relay-user", message(1, attribute(USERNAME, RELAY_USER))),
         ("messenger/relay-mark", message(1, attribute(0xDABA, b"1234"))),
-        ("messenger/relay-allocate", message(3, attribute(0x4000, b"1", padded=False))),
+        ("whatsapp/relay-allocate", message(3, attribute(0x4000, b"1", padded=False))),
+        ("messenger/relay-allocate", message(3, attribute(0x4000, b"1"), attribute(0x0008, bytes(20)))),
+        ("whatsapp/peer-check", message(1, attribute(0x0008, bytes(20)))),
         ("whatsapp/relay-keep-alive", message(0x802)),
         ("signal/turn-realm", message(0x113, attribute(REALM, b"Signal.org\0"))),
         ("teams/stun", message(1, attribute(0x8070, b"\0\0\0\3"))),

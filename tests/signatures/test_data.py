@@ -113,11 +113,17 @@ def test_pages_of_vendors_and_shared_names_accuse_nobody(name: str) -> None:
 
 
 def test_metas_relays_leave_two_candidates_and_the_realm_settles_it() -> None:
-    dialect = OURS.match_stun(method=3, attributes=[(0x4000, bytes(102))])
+    dialect = OURS.match_stun(method=3, attributes=[(0x4000, bytes(102)), (0x0008, bytes(20))])
     assert {match.app for match in dialect} == {"whatsapp", "messenger"}
     assert {match.strength for match in dialect} == {Strength.STRONG}
     (settled,) = OURS.match_stun(method=3, realm="turner.facebook")
     assert (settled.app, settled.strength) == ("messenger", Strength.CONCLUSIVE)
+
+
+def test_unsigned_messages_to_metas_relays_are_whatsapps() -> None:
+    for method in (0x003, 0x200):
+        (found,) = OURS.match_stun(method=method, attributes=[(0x4000, bytes(102))])
+        assert (found.app, found.strength) == ("whatsapp", Strength.STRONG)
 
 
 def test_standard_stun_says_nothing() -> None:
