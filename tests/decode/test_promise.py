@@ -77,7 +77,7 @@ DECODERS: dict[str, tuple[Decoder, list[bytes], type | tuple[type, ...]]] = {
         (tls.ClientHello, gquic.Chlo),
     ),
     "gquic.packet": (gquic.packet, PLAIN, gquic.Packet),
-    "gquic.QuicHello": (lambda data: quic.QuicHello().add(data), PLAIN, gquic.Chlo),
+    "gquic.QuicHello": (lambda data: quic.QuicHello().add(data), PLAIN, (tls.ClientHello, gquic.Chlo)),
     "gquic.chlo": (gquic.chlo, [google.HELLO, google.chlo()], gquic.Chlo),
     "dns.message": (dns.message, [samples.dns_response()], dns.DnsMessage),
     "dns.tcp_messages": (tcp_messages, [samples.vector16(samples.dns_response()) * 2], tuple),
