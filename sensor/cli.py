@@ -60,6 +60,9 @@ def _replay(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--flows", metavar="FILE", help="write every flow to FILE, one JSON object a line")
     command.add_argument("--episodes", metavar="FILE", help="write every episode to FILE, one JSON object a line")
+    command.add_argument(
+        "--visibility", metavar="FILE", help="write what could not be read to FILE, one JSON object a line"
+    )
     command.add_argument("--quiet", action="store_true", help="no progress bar")
 
 

@@ -14,6 +14,7 @@ from sensor.model import Activity, Severity, Strength
 from sensor.settings import (
     DEFAULT_DISALLOWED,
     DeviceSettings,
+    HiddenOutcome,
     IdleSettings,
     NetworkSettings,
     PolicyException,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "example_text", "load", "loads"]
 
+HIDING: Final = ("ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy")  # kinds of signatures/visibility
 _EXAMPLE: Final = "config_example.toml"
 _SECTIONS: Final = ("site", "network", "devices", "sensor", "store", "signatures", "policy")
 
@@ -166,13 +168,14 @@ class _Policies:
         known_apps: Collection[str] | None,
     ) -> None:
         self._app = values.app(known_apps)
+        self._any = values.app(None if known_apps is None else (*known_apps, *HIDING))  # exceptions and schedules
         self._where = values.member("network", [network.name for network in networks])
         self._device = values.device(devices.names)
         self._zone = site.timezone
 
     def read(self, top: Table) -> PolicySettings:
         lists = ("approved", "disallowed", "unlisted", "background", "minimum_strength")
-        table = top.table("policy", (*lists, "variant", "exception", "schedule"))
+        table = top.table("policy", (*lists, "visibility", "variant", "exception", "schedule"))
         approved = table.each("approved", self._app)
         disallowed = table.each(
             "disallowed", self._app, tuple(app for app in DEFAULT_DISALLOWED if app not in approved)
@@ -191,6 +194,7 @@ class _Policies:
             variants=tuple(self._variant(each) for each in table.tables("variant", ("app", "hosts", "reason"))),
             exceptions=tuple(self._exception(each) for each in table.tables("exception", exception)),
             schedules=tuple(self._schedule(each) for each in table.tables("schedule", schedule)),
+            visibility=_visibility(table.table("visibility", HIDING)),
         )
         _check_names(table, "exception", [each.name for each in policy.exceptions])
         _check_names(table, "schedule", [each.name for each in policy.schedules])
@@ -206,7 +210,7 @@ class _Policies:
     def _exception(self, table: Table) -> PolicyException:
         exception = PolicyException(
             name=table.one("name", values.text),
-            apps=table.each("apps", self._app, REQUIRED),
+            apps=table.each("apps", self._any, REQUIRED),
             reason=table.one("reason", values.text),
             owner=table.one("owner", values.text),
             devices=tuple(sorted({each for ids in table.each("devices", self._device) for each in ids})),
@@ -222,7 +226,7 @@ class _Policies:
     def _schedule(self, table: Table) -> Schedule:
         schedule = Schedule(
             name=table.one("name", values.text),
-            apps=table.each("apps", self._app, REQUIRED),
+            apps=table.each("apps", self._any, REQUIRED),
             from_minute=table.one("from", values.clock(end=False)),
             to_minute=table.one("to", values.clock(end=True)),
             outcome=table.one("outcome", values.choice(ScheduleOutcome)),
@@ -232,6 +236,11 @@ class _Policies:
         if schedule.from_minute == schedule.to_minute:
             raise table.wrong("to", 'is the same as from; a whole day is from = "00:00", to = "24:00"')
         return schedule
+
+
+def _visibility(table: Table) -> tuple[tuple[str, HiddenOutcome], ...]:
+    chosen = ((kind, table.one(kind, values.choice(HiddenOutcome), HiddenOutcome.RECORD)) for kind in HIDING)
+    return tuple((kind, outcome) for kind, outcome in chosen if outcome is not HiddenOutcome.RECORD)
 
 
 def _check_names(table: Table, key: str, names: list[str]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sensor.kernel.state import Names
     from sensor.model import Device
     from sensor.networks import Networks
+    from sensor.watching import Watcher
 
 HIT_KINDS = {
     layout.HIT_TLS: "tls_sni",
@@ -43,7 +44,7 @@ MAPPED = b"\0" * 10 + b"\xff\xff"
 
 # The clue's fields that are read here, in this order: rows as tuples cost a tenth of rows as records.
 FIELDS = ["flow_id", "slot", "time_ns", "number", "source", "side", "opener", "proto", "vlan", "src_high", "src_low",
-          "dst_high", "dst_low", "src_port", "dst_port", "src_mac", "dst_mac", "first_ns"]  # fmt: skip
+          "dst_high", "dst_low", "src_port", "dst_port", "src_mac", "dst_mac", "first_ns", "kind", "flags"]  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ class Follower:
         self.listed: dict[int, list[tuple[str, str, int]]] | None = None
         self.files: list[str] = []
         self.matches: list[tuple[RuleMatch, ...]] = [()]
+        self.watcher: Watcher | None = None
         self._names = names
         self._networks = networks
         self._routers = routers
@@ -99,6 +101,10 @@ class Follower:
         for hit, clue in zip(hits.tolist(), rows, strict=True):
             _, kind, name_id, match, number, time_ns, source, side, router = hit
             flow_id = clue[0]
+            if kind >= layout.HIT_SEEN:
+                if self.watcher is not None:
+                    self.watcher.take(clue, hit, text(name_id) if name_id else "")
+                continue
             if self.listed is not None and name_id:
                 self.listed.setdefault(flow_id, []).append((HIT_KINDS[kind], text(name_id), number))
             if kind == layout.HIT_DNS_QUERY:
@@ -124,7 +130,7 @@ class Follower:
         if kind not in NOT_NAMES:
             if tells and name not in flow.names:
                 flow.names.append(name)
-            if match == 0 and not dns:
+            if match == 0 and not dns and not (self.watcher is not None and self.watcher.hides(flow.flow_id)):
                 flow.overruled = True
         file, what = self.files[source], HIT_KINDS[kind]
         into = flow.told if dns else flow.own

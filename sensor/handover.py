@@ -73,7 +73,9 @@ class HandOver:
         self._held_bytes = 0
         self._settled: set[int] = set()  # of which nothing more is wanted
         self.matched: dict[int, tuple[RuleMatch, ...]] = {}  # by name number: what is no host name but STUN text
-        self.public_names: set[str] = set()  # what an encrypted ClientHello shows instead of its server's name
+        self.public_names: dict[
+            str, int
+        ] = {}  # and when each was learned, packet time; what an encrypted ClientHello shows instead of its server's name
         self.counts: Counter[str] = Counter()
         self._quic = QuicFlows(self.counts)  # by flow and side, too
 
@@ -218,7 +220,7 @@ class HandOver:
             if record.cls != 1:
                 continue
             if record.service is not None and record.service.ech:
-                self._learn_public_names(record.service.ech)
+                self._learn_public_names(record.service.ech, int(clue["time_ns"]))
             if record.type == 5 and record.target:
                 alias = self._names.intern(record.target)
             for address in _addresses(record):
@@ -226,12 +228,13 @@ class HandOver:
                 high, low = (int.from_bytes(half, "big", signed=True) for half in (data[:8], data[8:]))
                 extra.answers.append((index, numbers[0], alias, min(record.ttl, TTL_LIMIT_S), high, low))
 
-    def _learn_public_names(self, config_list: bytes) -> None:
+    def _learn_public_names(self, config_list: bytes, time_ns: int) -> None:
         names = public_names(config_list)
         if not isinstance(names, tuple):
             self.counts["ech_malformed"] += 1
         elif len(self.public_names) < MAX_PUBLIC_NAMES:
-            self.public_names.update(names)
+            for name in names:
+                self.public_names.setdefault(name, time_ns)
 
     def _naming(self, index: int, clue: Any, port: int, payload: bytes, extra: _Extra) -> None:
         """Multicast DNS, LLMNR and NetBIOS names are counted; what is DNS in truth is read as such."""

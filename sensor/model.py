@@ -242,3 +242,26 @@ class Episode:
     signature_version: str
     closed: bool = True
     notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Something that hides the use of apps, seen of one device in one hour; of an excluded network, of all its devices together.
+
+    Recorded, and no violation by itself: docs/visibility.md.
+    """
+
+    kind: str  # ech, encrypted_dns, private_relay, vpn, tor, chat_proxy
+    network: str
+    device: Device | None  # None: the network is excluded, nothing of its devices is kept
+    hour_ns: int  # when the hour began; a flow counts in the hour in which it began
+    flows: int
+    packets: int
+    bytes_up: int  # from the devices
+    bytes_down: int
+    first_ns: int
+    last_ns: int
+    strength: Strength
+    services: tuple[str, ...]  # of the rules that fitted
+    evidence: tuple[Evidence, ...]  # the first few; none of an excluded network
+    outcome: str = "recorded"  # or what the policy makes of it: review, violation

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sensor.classify.episodes import EpisodeBook
+from sensor.classify.visibility import KINDS
 from sensor.following import Follower, file_names, halves, row_key, telling
 from sensor.handover import HandOver
 from sensor.kernel import layout
@@ -18,6 +19,9 @@ from sensor.kernel.state import HEAP, Joiner, Names, Ranges, Scanner
 from sensor.networks import packed
 from sensor.places import disjoint, stun_places
 from sensor.policy import Facts
+from sensor.settings import HiddenOutcome
+from sensor.stating import Counter
+from sensor.watching import Watcher, as_episode
 from sensor.worker import LastWords, Progress, can_work, in_worker
 
 if TYPE_CHECKING:
@@ -27,13 +31,16 @@ if TYPE_CHECKING:
 
     from sensor.classify.episodes import Flow
     from sensor.classify.signatures import SignatureSet
+    from sensor.classify.visibility import VisibilitySet
     from sensor.decode.stun import StunMessage
     from sensor.kernel.state import Room, Scanned
-    from sensor.model import Episode, FlowKey, FrameSource, RuleMatch, Verdict
+    from sensor.model import Episode, FlowKey, FrameSource, Observation, RuleMatch, Verdict
     from sensor.networks import Networks
     from sensor.policy import Policy
     from sensor.settings import Settings
+    from sensor.statement import Statement
 
+NOTHING = np.zeros(0, np.int64)
 NAME_ROWS = 1 << 20
 CLOSE_EVERY_NS = 900 * layout.NS
 # Where devices are while no network is configured: RFC 1918, 6598, 3927, 1122, 4193, 4291.
@@ -65,6 +72,7 @@ class Totals:
     flows_named_by_dns: int = 0
     excluded_flows: dict[str, int] = field(default_factory=dict)
     unmonitored_flows: int = 0
+    statement: Statement | None = None  # once everything has been read
 
 
 class Pipeline:
@@ -82,10 +90,13 @@ class Pipeline:
         separate: bool = False,
         parallel: bool = True,
         on_progress: Callable[[int], None] | None = None,
+        visibility: VisibilitySet | None = None,
+        on_observation: Callable[[Observation], None] | None = None,
     ) -> None:
         """`parallel`: scan in a process of its own where there are two cores; the results are the same.
 
-        `on_progress` is told how many bytes on disk have been read.
+        `on_progress` is told how many bytes on disk have been read. `visibility`: rules of what hides the use of apps;
+        `on_observation` takes each thing so seen, before the episode that the policy may make of it.
         """
         seed = settings.sensor.hash_seed
         seeds = [secrets.randbits(63) if seed is None else (seed + i) % (1 << 63) for i in range(3)]
@@ -111,6 +122,11 @@ class Pipeline:
             self._follower.listed = {}
         self._match_numbers: dict[tuple[RuleMatch, ...], int] = {(): 0}
         self._tell_joiner(settings, networks)
+        self._on_episode = on_episode
+        self._on_observation = on_observation
+        self._visibility = visibility
+        self._watcher = self._watching(visibility, networks, routers) if visibility is not None else None
+        self._statement = Counter(networks, self._joiner.locals)
         self._classified = 0
         self._parallel = parallel
         self._on_progress = on_progress
@@ -137,9 +153,36 @@ class Pipeline:
         if long_enough:
             joiner.stun_usernames = np.frombuffer(b"".join(long_enough), np.uint8).reshape(-1, PREFIX_BYTES)
 
+    def _watching(self, visibility: VisibilitySet, networks: Networks, routers: frozenset[int]) -> Watcher:
+        watcher = self._follower.watcher = Watcher(
+            visibility,
+            self._names,
+            networks,
+            routers,
+            ignored=[kind for kind in KINDS if self._policy.hidden_outcome(kind) is HiddenOutcome.IGNORE],
+            public_names=self._handover.public_names,
+            emit=self._observed,
+        )
+        watcher.tell(self._joiner)
+        return watcher
+
+    def _observed(self, seen: Observation) -> None:
+        """Something that hides the use of apps; an episode too where the policy wants one."""
+        episode = None
+        if self._visibility is not None and self._policy.hidden_outcome(seen.kind) is not HiddenOutcome.RECORD:
+            version = f"{seen.kind} {self._visibility.apps[seen.kind].version}"
+            episode = as_episode(seen, self._judge, self._visibility.hash, version)
+        if self._on_observation is not None:
+            outcome = "recorded" if episode is None else episode.verdict.outcome.value
+            self._on_observation(replace(seen, outcome=outcome))
+        if episode is not None:
+            self._on_episode(episode)
+
     def run(self, source: FrameSource) -> Totals:
         """Reads the source to its end. Raises what the source raises."""
         self._follower.files = file_names([info.path for info in source.sources])
+        if self._watcher is not None:
+            self._watcher.files = self._follower.files
         if self._parallel and can_work():
             self._run_parallel(source)
         else:
@@ -147,24 +190,30 @@ class Pipeline:
                 self._take(one)
                 self._progress(source.read_bytes)
         self._follower.book.finish()
+        if self._watcher is not None:
+            self._watcher.finish()
+            self._handover.counts["observations_left_out"] += self._watcher.left_out
         totals, counts = self.totals, self._follower.counts
         self._handover.counts["dns_malformed"] += self._names.broken_messages
         totals.decoders = {what: count for what, count in self._handover.counts.items() if count}
         totals.counters = dict(zip(layout.COUNTERS, self._scanner.counters.tolist(), strict=True))
         totals.notices = dict(zip(layout.NOTICES, self._scanner.notices.tolist(), strict=True))
+        hours = self._scanner.hours
+        totals.statement = self._statement.finish(hours[hours["frames"] > 0].tolist())
         totals.excluded_flows, totals.unmonitored_flows = counts.excluded, counts.unmonitored
         return totals
 
     def _run_parallel(self, source: FrameSource) -> None:
         def last_words() -> tuple[Any, ...]:
-            return source.sources, source.warnings, source.read_bytes, self._scanner.counters, self._scanner.notices
+            scanner = self._scanner
+            return source.sources, source.warnings, source.read_bytes, scanner.counters, scanner.notices, scanner.hours
 
         for one in in_worker(lambda room: self._scanned(source, room), lambda: source.read_bytes, last_words):
             if isinstance(one, Progress):
                 self._progress(one.read_bytes)
             elif isinstance(one, LastWords):
-                source.sources[:], source.warnings[:], source.read_bytes, counters, notices = one.words
-                self._scanner.counters[:], self._scanner.notices[:] = counters, notices
+                source.sources[:], source.warnings[:], source.read_bytes, counters, notices, hours = one.words
+                self._scanner.counters[:], self._scanner.notices[:], self._scanner.hours[:] = counters, notices, hours
             else:
                 self._take(one)
 
@@ -209,6 +258,8 @@ class Pipeline:
         answers, odd = self._joiner.read_names(kept, clues)
         if odd:
             clues, answers = self._handover.read(kept, clues, answers)
+            if self._watcher is not None:
+                self._watcher.learn()
         self._classify_names()
         begin, answer = 0, 0
         while begin < len(clues):
@@ -219,7 +270,10 @@ class Pipeline:
     def _classify_names(self) -> None:
         """Asks the signatures about names not seen before."""
         for number in range(self._classified + 1, len(self._names) + 1):
-            matches = self._signatures.match_name(self._names.text(number))
+            name = self._names.text(number)
+            matches = self._signatures.match_name(name)
+            if self._watcher is not None:
+                self._watcher.classify(number, name)
             if any(telling(match) for match in matches):
                 self._names.match[number] = self._match_number(matches)
             elif matches and self._on_flow is not None:
@@ -254,6 +308,8 @@ class Pipeline:
             self.totals.flows_named += int(np.count_nonzero(named & layout.NAMED_ITSELF))
             by_dns = (named & (layout.NAMED_ITSELF | layout.NAMED_BY_DNS)) == layout.NAMED_BY_DNS
             self.totals.flows_named_by_dns += int(np.count_nonzero(by_dns))
+            hidden, tunnels = self._watcher.end(rows) if self._watcher is not None else (NOTHING, NOTHING)
+            self._statement.add(rows, named, hidden, tunnels)
             self._handover.forget(rows["flow_id"])
             if self._on_flow is not None:
                 self._list_flows(rows, self._on_flow)
@@ -270,6 +326,8 @@ class Pipeline:
     def _reset(self) -> None:
         """Forgets everything that one network could tell of another; not the names, which are the same everywhere."""
         self._follower.book.finish()
+        if self._watcher is not None:
+            self._watcher.finish()
         self._joiner.reset()
         self._handover.reset()
         self._follower.reset()
@@ -281,6 +339,8 @@ class Pipeline:
         self._joiner.reset()
         self._classified = 0
         self._follower.forget_names()
+        if self._watcher is not None:
+            self._watcher.forget_names()
         self._handover.counts["names_forgotten"] += 1
 
     def _judge(self, episode: Episode) -> Verdict:

@@ -15,7 +15,7 @@ from sensor.config_values import DAYS, clock_text, from_ns
 from sensor.model import Activity, Outcome, Severity, Strength, Verdict
 from sensor.networks import Networks
 from sensor.policy_snapshot import digest, snapshot
-from sensor.settings import ScheduleOutcome, Unlisted
+from sensor.settings import HiddenOutcome, ScheduleOutcome, Unlisted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -89,6 +89,7 @@ class Policy:
             self._context,
             self._exception,
             self._schedule,
+            self._hidden,
             self._variant,
             self._approved,
             self._disallowed,
@@ -107,9 +108,15 @@ class Policy:
             rule=decision.rule,
             reason=decision.reason,
             policy_hash=self.hash,
-            severity=self.severity(facts.activity, decision.outcome),
+            severity=_CEILING[min(decision.outcome, Outcome.REVIEW, key=_CEILING.__getitem__)]
+            if decision.kind == "visibility"  # it did nothing that has a loudness of its own
+            else self.severity(facts.activity, decision.outcome),
             kind=decision.kind,
         )
+
+    def hidden_outcome(self, kind: str) -> HiddenOutcome:
+        """What is made of something that hides the use of apps, before exceptions and schedules."""
+        return dict(self._policy.visibility).get(kind, HiddenOutcome.RECORD)
 
     def severity(self, activity: Activity, outcome: Outcome) -> Severity:
         """How loudly to tell an activity with that outcome."""
@@ -183,6 +190,15 @@ class Policy:
                     reason += "; it began in these hours, and lasted beyond them"
                 return _Decision(Outcome(rule.outcome.value), "schedule", key, reason)
         return None
+
+    def _hidden(self, app: str, _facts: Facts) -> _Decision | None:
+        """A VPN and the like: judged only where the policy says so."""
+        outcome = self.hidden_outcome(app)
+        if outcome not in {HiddenOutcome.REVIEW, HiddenOutcome.VIOLATION}:
+            return None
+        key = f"policy.visibility.{app}"
+        reason = f"{self._name(app)} hides which apps are used, which the policy takes as {outcome.value} ({key})"
+        return _Decision(Outcome(outcome.value), "visibility", key, reason)
 
     def _variant(self, app: str, facts: Facts) -> _Decision | None:
         own, foreign = self._accounts(app, facts)

@@ -36,6 +36,7 @@ def snapshot(settings: Settings) -> dict[str, object]:
         for rule in policy.variants
     }
     zones = {app: accounts.zone_of(app, own) for app, own in hosts.items()}
+    visibility = {kind: outcome.value for kind, outcome in sorted(policy.visibility)}
     return {
         "schema": SCHEMA,
         "timezone": settings.site.timezone,
@@ -59,6 +60,7 @@ def snapshot(settings: Settings) -> dict[str, object]:
         },
         "exceptions": [_exception_snapshot(rule) for rule in policy.exceptions],
         "schedules": [_schedule_snapshot(rule) for rule in policy.schedules],
+        **({"visibility": visibility} if visibility else {}),
     }
 
 

@@ -6,12 +6,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sensor.classify.episodes import claim
+from sensor.statement import CLASS_NAMES
 from sensor.wireshark import evidence_filter
 from sensor.wording import NS, rfc3339
 
 if TYPE_CHECKING:
-    from sensor.model import Episode, Evidence, FlowKey
+    from collections.abc import Iterator
+
+    from sensor.model import Episode, Evidence, FlowKey, Observation
     from sensor.pipeline import FlowRow
+    from sensor.statement import Statement, Sums
 
 
 def line(record: dict[str, Any]) -> str:
@@ -97,4 +101,53 @@ def episode_record(episode: Episode) -> dict[str, Any]:
         "signature_version": episode.signature_version,
         "evidence": [evidence_record(one) for one in episode.evidence],
         "evidence_total": episode.evidence_total,
+    }
+
+
+def observation_record(seen: Observation) -> dict[str, Any]:
+    """A line of `--visibility`: something that hides the use of apps. Of an excluded network there is no device."""
+    device = seen.device
+    return {
+        "record": "observation",
+        "kind": seen.kind,
+        "network": seen.network,
+        "device": device.address if device is not None else None,
+        "device_id": device.id if device is not None else None,
+        "hour": rfc3339(seen.hour_ns),
+        "flows": seen.flows,
+        "packets": seen.packets,
+        "bytes": seen.bytes_up + seen.bytes_down,
+        "bytes_up": seen.bytes_up,
+        "bytes_down": seen.bytes_down,
+        "first": rfc3339(seen.first_ns),
+        "last": rfc3339(seen.last_ns),
+        "strength": seen.strength.label,
+        "services": list(seen.services),
+        "outcome": seen.outcome,
+        "evidence": [evidence_record(one) for one in seen.evidence],
+    }
+
+
+def statement_records(found: Statement) -> Iterator[dict[str, Any]]:
+    """The last lines of `--visibility`: one for each network and hour, and one of sums."""
+    for one in found.hours:
+        yield {
+            "record": "hour",
+            "network": one.network,
+            "hour": rfc3339(one.hour_ns),
+            **_sums(one.sums),
+            "seen": not one.reasons,
+            "reasons": list(one.reasons),
+        }
+    yield {"record": "statement", **_sums(found.total), "frames": found.frames, "frames_lost": found.lost}
+
+
+def _sums(sums: Sums) -> dict[str, Any]:
+    return {
+        "flows": sums.all_flows,
+        "bytes": sums.all_bytes,
+        **{f"flows_{name}": count for name, count in zip(CLASS_NAMES, sums.flows, strict=True)},
+        **{f"bytes_{name}": count for name, count in zip(CLASS_NAMES, sums.bytes, strict=True)},
+        "flows_one_way": sums.one_way_flows,
+        "bytes_one_way": sums.one_way_bytes,
     }

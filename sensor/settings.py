@@ -31,6 +31,15 @@ class Unlisted(StrEnum):
     VIOLATION = "violation"
 
 
+class HiddenOutcome(StrEnum):
+    """What the policy makes of something that hides the use of apps, such as a VPN."""
+
+    RECORD = "record"
+    IGNORE = "ignore"
+    REVIEW = "review"
+    VIOLATION = "violation"
+
+
 class ScheduleOutcome(StrEnum):
     """What a schedule makes of its apps in its hours."""
 
@@ -165,6 +174,7 @@ class PolicySettings:
     variants: tuple[Variant, ...] = ()
     exceptions: tuple[PolicyException, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    visibility: tuple[tuple[str, HiddenOutcome], ...] = ()  # by kind; what is not here is recorded
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from sensor import config
 from sensor.classify import signatures as loading
+from sensor.classify import visibility as hiding
 from sensor.networks import Networks
 from sensor.policy import Policy
 
 if TYPE_CHECKING:
     from sensor.classify.signatures import SignatureSet
+    from sensor.classify.visibility import VisibilitySet
     from sensor.model import Device
     from sensor.settings import Settings
 
@@ -26,7 +28,8 @@ class Setup:
     signatures: SignatureSet
     policy: Policy
     networks: Networks
-    app_names: dict[str, str]
+    app_names: dict[str, str]  # and of what hides apps
+    visibility: VisibilitySet
 
     def label(self, device: Device) -> str:
         """What people call a device: its configured label, else its address."""
@@ -53,5 +56,6 @@ def read(config_file: str | None) -> Setup:
     if path is not None:
         settings = config.load(path, known_apps=signatures.apps.keys())
     networks = Networks(settings)
-    names = {app.id: app.name for app in signatures.apps.values()}
-    return Setup(settings, signatures, Policy(settings, networks, names), networks, names)
+    visibility = hiding.load(signatures)
+    names = {app.id: app.name for app in (*visibility.apps.values(), *signatures.apps.values())}
+    return Setup(settings, signatures, Policy(settings, networks, names), networks, names, visibility)

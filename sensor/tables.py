@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sensor.capture import CaptureSource
-    from sensor.model import Episode
+    from sensor.model import Episode, Observation
     from sensor.pipeline import Totals
     from sensor.setup import Setup
+    from sensor.statement import Statement
 
 MAX_ROWS = 200
 MAX_WARNINGS = 50
@@ -119,6 +120,77 @@ def summary(totals: Totals, source: CaptureSource, stored: str) -> None:
     out.print(stored)
     if source.skipped:
         out.print(f"{len(source.skipped)} files are no captures and were skipped: {_listed(source)}", soft_wrap=True)
+
+
+REASONS = {
+    "silent": "nothing was heard of it while other networks were",
+    "dark": "most bytes had no readable name",
+    "one_way": "most flows showed one side only",
+    "lost": "frames were lost",
+}
+MAX_SEEN = 12
+
+
+def visibility(found: Statement | None, seen: Sequence[Observation], made: Setup) -> None:
+    """The visibility statement: what could not be read, and when "no violation" means "could not see"."""
+    if found is None:
+        return
+    out = console()
+    total = found.total
+    out.print()
+    if not total.all_flows:
+        out.print("Visibility: no flows between monitored devices and servers elsewhere.")
+    else:
+        words = ("named by themselves", "named by DNS only", "with an encrypted name", "in tunnels", "unnamed")
+        parts = [
+            f"{_share(flows, total.all_flows)} {word} ({_share(size, total.all_bytes)})"
+            for word, flows, size in zip(words, total.flows, total.bytes, strict=True)
+        ]
+        out.print(
+            f"Visibility: of {total.all_flows} flows to servers elsewhere (in brackets, of their bytes)", soft_wrap=True
+        )
+        out.print(
+            f"{', '.join(parts)}; {_share(total.one_way_flows, total.all_flows)} showed one side only.", soft_wrap=True
+        )
+    if found.lost:
+        out.print(f"{found.lost} of {found.frames} frames were lost: cut off, or no room in the flow table.")
+    _observed(out, seen, made)
+    blind = [one for one in found.hours if one.reasons]
+    zone = made.settings.site.timezone
+    for one in blind[:MAX_SEEN]:
+        hour = wording.clock(one.hour_ns, zone, "%Y-%m-%d %H:%M")
+        why = ", ".join(REASONS[reason] for reason in one.reasons)
+        out.print(
+            f'{escape(one.network)}, hour from {hour}: "no violation" means "could not see" ({why}).', soft_wrap=True
+        )
+    if len(blind) > MAX_SEEN:
+        out.print(f"... and {len(blind) - MAX_SEEN} more such hours; --visibility FILE has them all.")
+
+
+def _observed(out: Console, seen: Sequence[Observation], made: Setup) -> None:
+    """One line for each kind and network: how many devices and flows, in how many hours."""
+    groups: dict[tuple[str, str], list[Observation]] = {}
+    for one in seen:
+        groups.setdefault((one.network, one.kind), []).append(one)
+    for (network, kind), each in sorted(groups.items()):
+        devices = {one.device.id for one in each if one.device is not None}
+        who = f"{len(devices)} devices, " if devices else ""
+        flows, size = sum(one.flows for one in each), sum(one.bytes_up + one.bytes_down for one in each)
+        name = made.app_names.get(kind, kind)
+        hours = len({one.hour_ns for one in each})
+        least = max(one.strength for one in each).label
+        out.print(
+            f"{escape(network)}: {name}, {who}{flows} flows, {wording.size(size)}, in {hours} hours ({least}).",
+            soft_wrap=True,
+        )
+
+
+def _share(part: int, whole: int) -> str:
+    """A share for people; never 0 % of something nor 100 % of less than all."""
+    if not whole or not part:
+        return "0 %"
+    percent = round(100 * part / whole)
+    return f"{min(max(percent, 1), 99) if part < whole else 100} %"
 
 
 def _most(named: Mapping[str, int]) -> list[tuple[str, int]]:

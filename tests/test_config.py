@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor import config
+from sensor.classify import visibility
 from sensor.errors import ConfigError
 from sensor.model import Activity, Severity, Strength
 from sensor.settings import (
+    HiddenOutcome,
     NetworkSettings,
     PolicyException,
     PolicySettings,
@@ -107,6 +109,11 @@ def test_the_example_loads_as_it_says():
                 ns(2099, 12, 31, 23),
             ),
         ),
+        visibility=(
+            ("vpn", HiddenOutcome.REVIEW),
+            ("tor", HiddenOutcome.VIOLATION),
+            ("chat_proxy", HiddenOutcome.VIOLATION),
+        ),
         schedules=(
             Schedule(
                 "Webex in consulting hours",
@@ -156,9 +163,11 @@ def test_each_default_that_the_example_names_is_the_default():
         "unlisted": f'"{policy.unlisted}"',
         "background": f'"{policy.background.label}"',
         "minimum_strength": f'"{policy.minimum_strength.label}"',
+        **dict.fromkeys(("ech", "encrypted_dns", "private_relay", "tor", "chat_proxy"), '"record"'),
     }
     assert not network.vlans
     assert not policy.approved
+    assert not policy.visibility
 
 
 ALL_KEYS = """
@@ -166,6 +175,7 @@ site name timezone network kind cidrs vlans watch devices routers names
 sensor flow_table_rows dns_memory_rows hash_seed idle background_s messaging_s file_transfer_s calls_s
 store url signatures own policy approved disallowed unlisted background minimum_strength
 variant app hosts reason exception apps where activities from until owner schedule days to outcome
+visibility ech encrypted_dns private_relay vpn tor chat_proxy
 """
 
 
@@ -365,3 +375,33 @@ def test_any_value_anywhere_gives_settings_or_one_line(values):
     except ConfigError as error:
         message = str(error)
     assert len(message.splitlines()) == 1
+
+
+def test_what_hides_apps_is_recorded_unless_said_otherwise():
+    said = config.loads('[policy.visibility]\nvpn = "violation"\necn = "review"'.replace("ecn", "ech")).policy
+    assert said.visibility == (("ech", HiddenOutcome.REVIEW), ("vpn", HiddenOutcome.VIOLATION))
+    assert config.loads('[policy.visibility]\nvpn = "record"').policy.visibility == ()
+
+
+def test_the_kinds_are_those_of_the_signatures():
+    assert config.HIDING == visibility.KINDS
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[policy.visibility]\nvpm = "review"', "policy.visibility.vpm: "),
+        (
+            '[policy.visibility]\nvpn = "allowed"',
+            "policy.visibility.vpn: 'allowed' is none of record, ignore, review, violation",
+        ),
+        ('[policy]\napproved = ["vpn"]', "policy.approved[0]: 'vpn' is no known app"),
+    ],
+)
+def test_mistakes_about_what_hides_apps(text, message):
+    assert message in message_of(text)
+
+
+def test_exceptions_and_schedules_may_name_what_hides_apps():
+    text = '[[policy.exception]]\nname = "Own"\napps = ["vpn"]\nreason = "Remote work"\nowner = "IT"'
+    assert config.loads(text, known_apps=APPS).policy.exceptions[0].apps == ("vpn",)

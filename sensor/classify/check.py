@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sensor.classify import format as signature_format
-from sensor.classify import overlap, yamlfile
+from sensor.classify import overlap, visibility, yamlfile
 from sensor.classify.signatures import BUILTIN, SignatureSet, extended, files, load
 from sensor.errors import SignatureError
 from sensor.model import Strength
@@ -57,7 +57,35 @@ def check(path: Path | None = None) -> list[Finding]:
     ours = path is None or (path.is_dir() and path.resolve() == BUILTIN)
     apps, findings = _read(BUILTIN if path is None else path)
     findings += _together(apps, ours=ours)
+    if ours:
+        findings += _visibility(visibility.FOLDER)
     return sorted(set(findings))
+
+
+def _visibility(folder: Path) -> Iterator[Finding]:
+    """The same of the files that tell what hides the use of an app."""
+    kinds: dict[str, App] = {}
+    for file in files(folder):
+        try:
+            kind = visibility.read(file)
+        except SignatureError as error:
+            yield _finding(error, file)
+            continue
+        if kind.id in kinds:
+            yield Finding(kind.file, kind.line, "error", f"id: {kind.id!r} is taken by {kinds[kind.id].file}")
+        kinds[kind.id] = kind
+    apps = load()
+    found = visibility.VisibilitySet(kinds, apps)
+    for kind in kinds.values():
+        for rule in kind.rules:
+            yield from _rule(rule, kind)
+            for name in rule.outside:
+                if name not in apps.rules or not apps.rules[name].ranges:
+                    yield _of(rule, "error", f"outside: there is no rule {name} with ranges")
+        yield from _examples(kind, kind, found)
+    for rule, level, text in overlap.between(kinds.values()):
+        if level == "error":
+            yield Finding(rule.file, rule.line, level, text)
 
 
 def _read(path: Path) -> tuple[list[App], list[Finding]]:
@@ -133,7 +161,7 @@ def _rule(rule: Rule, app: App) -> Iterator[Finding]:
             yield _of(rule, "error", f"{name} is shared by many services, so the whole zone is supporting at most")
 
 
-def _examples(written: App, effective: App, signatures: SignatureSet) -> Iterator[Finding]:
+def _examples(written: App, effective: App, signatures: SignatureSet | visibility.VisibilitySet) -> Iterator[Finding]:
     positive = [one for one in written.examples if one.rule]
     negative = [one for one in written.examples if not one.rule]
     if not positive and written.rules:
@@ -160,8 +188,10 @@ def _examples(written: App, effective: App, signatures: SignatureSet) -> Iterato
             yield _of(rule, "warning", "no example shows it")
 
 
-def run(example: Example, signatures: SignatureSet) -> tuple[RuleMatch, ...]:
+def run(example: Example, signatures: SignatureSet | visibility.VisibilitySet) -> tuple[RuleMatch, ...]:
     """What the signatures say of one example."""
+    if isinstance(signatures, visibility.VisibilitySet):
+        return _run_visibility(example, signatures)
     proto, port = (example.ports.proto, example.ports.low) if example.ports else ("", 0)
     address = None if example.address is None else example.address.to_bytes(16, "big")
     if example.kind == "bytes":
@@ -174,6 +204,18 @@ def run(example: Example, signatures: SignatureSet) -> tuple[RuleMatch, ...]:
     if address is not None:
         return signatures.match_address(address, proto, port)
     return signatures.match_name(example.name)
+
+
+def _run_visibility(example: Example, found: visibility.VisibilitySet) -> tuple[RuleMatch, ...]:
+    proto, port = (example.ports.proto, example.ports.low) if example.ports else ("", 0)
+    address = (example.address or 0).to_bytes(16, "big")
+    if example.kind == "bytes":
+        return found.of_first_bytes(proto, example.side, example.payload, port, address)
+    if example.kind == "address":
+        return found.of_address(proto, port, address)
+    if example.kind == "dns":
+        return found.of_question(example.name)
+    return found.of_name(example.name, proto, port, address)
 
 
 def _of(rule: Rule, level: str, text: str) -> Finding:

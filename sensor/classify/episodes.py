@@ -349,14 +349,14 @@ class EpisodeBook:
             evidence=evidence,
             evidence_total=episode.seen,
             names=tuple(sorted(episode.names)),
-            verdict=_PENDING,
+            verdict=PENDING,
             signatures_hash=self._signatures_hash,
             signature_version=", ".join(f"{app} {self._versions[app]}" for app in apps if app in self._versions),
         )
         return replace(pending, verdict=self._judge(pending))
 
 
-_PENDING = Verdict(Outcome.UNREVIEWED, "", "", "")  # replaced before an episode is told
+PENDING = Verdict(Outcome.UNREVIEWED, "", "", "")  # replaced before an episode is told
 
 
 def digest(*parts: object) -> str:

@@ -19,6 +19,8 @@ ACTIVITIES: Final = {activity.label: activity for activity in Activity}
 CONFIDENCES: Final = ("high", "medium", "low")
 # What part of an application a rule is about. A small vocabulary, so that a report can count by it.
 SERVICES: Final = ("zone", "web", "sign_in", "chat", "files", "call", "meeting", "push", "background", "vendor")
+# The same of what hides the use of an app; `question` is the one that counts when a name is asked for.
+VISIBILITY_SERVICES: Final = ("resolver", "oblivious", "question", "hello", "relay", "tunnel", "proxy", "website")
 
 _RULE_KEYS: Final = (
     *("id", "exact", "regex", "suffix", "except", "ranges", "ports", "stun", "first_bytes"),
@@ -27,9 +29,10 @@ _RULE_KEYS: Final = (
 _FIRST_BYTES_KEYS: Final = ("proto", "from", "at", "hex", "mask", "min_bytes", "max_bytes")
 _STUN_KEYS: Final = ("realm", "username", "software", "methods", "attributes", "length", "value", "carries", "only")
 
+ONION: Final = "onion"  # RFC 7686: the one zone of a single label that means something by itself
 _RULE_ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _SEEN: Final = re.compile(r"\d{4}(-\d\d(-\d\d)?)?\Z")
-_PORTS: Final = re.compile(r"(tcp|udp)(?: (\d{1,5})(?:-(\d{1,5}))?)?\Z")
+_PORTS: Final = re.compile(r"(tcp|udp|esp(?! ))(?: (\d{1,5})(?:-(\d{1,5}))?)?\Z")
 _HEX: Final = re.compile(r"([0-9a-f]{2}){1,64}\Z")
 _V4_MAPPED: Final = 0xFFFF << 32
 _APP_KEYS: Final = ("id", "name", "vendor", "family", "context", "version", "rules", "examples")
@@ -42,26 +45,27 @@ _VERSION: Final = re.compile(r"[A-Za-z0-9.+_-]{1,40}\Z")
 _LONG_HEX: Final = re.compile(r"([0-9a-f]{2}){1,1500}\Z")
 
 
-def rule(app: str, top: Field, *, context: bool) -> Rule:
-    """One item of `rules`."""
-    keys = top.mapping(_RULE_KEYS, ("id", "strength", "service"))
+def rule(app: str, top: Field, *, context: bool, visibility: bool = False) -> Rule:
+    """One item of `rules`; `visibility`: of a file that tells what hides the use of an app."""
+    keys = top.mapping((*_RULE_KEYS, "outside") if visibility else _RULE_KEYS, ("id", "strength", "service"))
     rule_id = keys["id"].text(longest=40)
     if not _RULE_ID.match(rule_id):
         keys["id"].fail(f"{rule_id!r} is not of small letters, digits and single hyphens")
-    kind = _kind(top, keys)
+    kind = _kind(top, keys, visibility=visibility)
     strength = STRENGTHS[keys["strength"].one_of(STRENGTHS)]
     if kind == "ranges" and strength > Strength.SUPPORTING:
         keys["strength"].fail("an address range is supporting at most")
     activity = ACTIVITIES[keys["activity"].one_of(ACTIVITIES)] if "activity" in keys else Activity.BACKGROUND
-    service = keys["service"].one_of(SERVICES)
+    service = keys["service"].one_of(VISIBILITY_SERVICES if visibility else SERVICES)
     return Rule(
         id=rule_id,
         kind=kind,
         match=RuleMatch(app, f"{app}/{rule_id}", strength, service, activity, context),
-        names=_names(kind, keys[kind]),
+        names=_names(kind, keys[kind], visibility=visibility),
         exceptions=_exceptions(keys),
         ranges=_ranges(keys["ranges"]) if "ranges" in keys else (),
         ports=tuple(sorted({ports(item) for item in keys["ports"].items()})) if "ports" in keys else (),
+        outside=tuple(item.text() for item in keys["outside"].items()) if "outside" in keys else (),
         stun=_stun(keys["stun"]) if kind == "stun" else None,
         first_bytes=_first_bytes(keys["first_bytes"]) if kind == "first_bytes" else None,
         source=keys["source"].text() if "source" in keys else "",
@@ -73,7 +77,7 @@ def rule(app: str, top: Field, *, context: bool) -> Rule:
     )
 
 
-def _kind(top: Field, keys: dict[str, Field]) -> Kind:
+def _kind(top: Field, keys: dict[str, Field], *, visibility: bool) -> Kind:
     """The one thing a rule looks at. `ranges` beside `first_bytes` or `stun` only narrows it."""
     kinds: tuple[Kind, ...] = ("exact", "regex", "suffix", "stun", "first_bytes", "ranges")
     narrowed = "first_bytes" in keys or "stun" in keys
@@ -81,7 +85,7 @@ def _kind(top: Field, keys: dict[str, Field]) -> Kind:
     if len(given) != 1:
         top.fail(f"a rule has exactly one of {', '.join(kinds)}, this one has {', '.join(given) or 'none'}")
     kind = given[0]
-    if "ports" in keys and kind not in {"ranges", "first_bytes", "stun"}:
+    if "ports" in keys and kind not in {"ranges", "first_bytes", "stun"} and not visibility:
         keys["ports"].fail("goes with ranges, first_bytes or stun only")
     if kind == "stun" and "ports" in keys and "ranges" not in keys:
         keys["ports"].fail("goes with ranges here, for a STUN server may be at any port")
@@ -90,9 +94,11 @@ def _kind(top: Field, keys: dict[str, Field]) -> Kind:
     return kind
 
 
-def _names(kind: Kind, given: Field) -> tuple[str, ...]:
+def _names(kind: Kind, given: Field, *, visibility: bool) -> tuple[str, ...]:
     if kind not in {"exact", "suffix", "regex"}:
         return ()
+    if visibility and kind == "suffix" and [item.text() for item in given.items()] == [ONION]:
+        return (ONION,)
     read = expression if kind == "regex" else domain
     return _distinct([(item, read(item)) for item in given.items()])
 
@@ -241,8 +247,11 @@ def side(item: Field) -> Side:
     return "client" if text == "client" else "server" if text == "server" else "either"
 
 
-def app(top: Field) -> App:
-    """A whole file: an application, or, with `extends`, what a clinic changes of one of ours."""
+def app(top: Field, *, visibility: bool = False) -> App:
+    """A whole file: an application, or, with `extends`, what a clinic changes of one of ours.
+
+    `visibility`: it tells what hides the use of an app; docs/visibility.md has what differs.
+    """
     extends = isinstance(top.value, dict) and "extends" in top.value
     keys = top.mapping(
         _EXTENSION_KEYS if extends else _APP_KEYS, ("id",) if extends else (*_APP_KEYS[:4], "version", "rules")
@@ -253,9 +262,10 @@ def app(top: Field) -> App:
     if extends:
         keys["extends"].one_of(("builtin",))
     context = keys["context"].flag() if "context" in keys else False
-    rules = [rule(app_id, item, context=context) for item in keys["rules"].items()] if "rules" in keys else []
+    listed = keys["rules"].items() if "rules" in keys else ()
+    rules = [rule(app_id, item, context=context, visibility=visibility) for item in listed]
     _no_twins(keys, rules)
-    positive, negative = _examples(app_id, keys)
+    positive, negative = _examples(app_id, keys, visibility=visibility)
     return App(
         id=app_id,
         name=keys["name"].text() if "name" in keys else "",
@@ -292,29 +302,32 @@ def _version(item: Field) -> str:
     return item.text()
 
 
-def _examples(app_id: str, keys: dict[str, Field]) -> tuple[list[Example], list[Example]]:
+def _examples(app_id: str, keys: dict[str, Field], *, visibility: bool) -> tuple[list[Example], list[Example]]:
     if "examples" not in keys:
         return [], []
     sides = keys["examples"].mapping(("positive", "negative"))
-    positive = [_example(item, app_id) for item in sides["positive"].items()] if "positive" in sides else []
-    negative = [_example(item, "") for item in sides["negative"].items()] if "negative" in sides else []
+    positive, negative = (
+        [_example(item, known_by, visibility=visibility) for item in sides[side].items()] if side in sides else []
+        for side, known_by in (("positive", app_id), ("negative", ""))
+    )
     return positive, negative
 
 
-def _example(top: Field, app_id: str) -> Example:
+def _example(top: Field, app_id: str, *, visibility: bool) -> Example:
     """One example; a positive one, known by `app_id`, names the rule that must match."""
     keys = top.mapping(
         _EXAMPLE_KEYS if app_id else [key for key in _EXAMPLE_KEYS if key != "rule"], ("rule",) if app_id else ()
     )
-    placed = "bytes" in keys or "stun" in keys
-    given = [kind for kind in _EXAMPLE_KINDS if kind in keys and not (kind == "address" and placed)]
+    placed = {"bytes", "stun", "name"} if visibility else {"bytes", "stun"}
+    given = [kind for kind in _EXAMPLE_KINDS if kind in keys and not (kind == "address" and placed & keys.keys())]
     if len(given) != 1:
         top.fail(
             f"an example has exactly one of {', '.join(_EXAMPLE_KINDS)}, this one has {', '.join(given) or 'none'}"
         )
     if app_id and not keys["rule"].text().startswith(f"{app_id}/"):
         keys["rule"].fail(f"expected {app_id}/ and the id of a rule")
-    if ("address" in keys or given[0] == "bytes") and "port" not in keys:
+    with_port = {"bytes", "name"} if visibility else {"bytes"}
+    if ("address" in keys or given[0] in with_port) and "port" not in keys:
         top.fail("an example of an address or of bytes has a port such as 'udp 3478'")
     name = keys["name"] if "name" in keys else keys.get("dns")
     stun = keys["stun"].mapping(_EXAMPLE_STUN_KEYS) if "stun" in keys else {}

@@ -15,7 +15,7 @@ Side = Literal["client", "server", "either"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ports:
-    """Server ports, both ends included; `proto` is "tcp" or "udp"."""
+    """Server ports, both ends included; `proto` is "tcp" or "udp", or "esp", which has none (RFC 4303)."""
 
     proto: str
     low: int
@@ -100,7 +100,8 @@ class Rule:
     names: tuple[str, ...] = ()  # exact, suffix: domain names; regex: expressions
     exceptions: tuple[str, ...] = ()  # suffix: names below which it does not hold
     ranges: tuple[Range, ...] = ()  # ranges; first_bytes, stun: only at these addresses
-    ports: tuple[Ports, ...] = ()  # ranges, first_bytes, stun: only at these ports of the server
+    ports: tuple[Ports, ...] = ()  # ranges, first_bytes, stun, names of visibility: only at these ports of the server
+    outside: tuple[str, ...] = ()  # visibility: not at the addresses of these rules of applications
     stun: Stun | None = None
     first_bytes: FirstBytes | None = None
     source: str = ""

@@ -214,6 +214,7 @@ def _rule_facts(rule: Rule) -> dict[str, Any]:
         "except": rule.exceptions,
         "ranges": [str(one) for one in rule.ranges],
         "ports": [str(one) for one in rule.ports],
+        **({"outside": rule.outside} if rule.outside else {}),
     }
     if stun := rule.stun:
         facts["stun"] = [

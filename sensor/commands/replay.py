@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sensor.capture import CaptureSource
-    from sensor.model import Episode
+    from sensor.model import Episode, Observation
     from sensor.pipeline import FlowRow
+    from sensor.statement import Statement
     from sensor.store import Store
 
 WITH_WARNINGS = 3
@@ -34,7 +35,8 @@ def run(options: argparse.Namespace) -> int:
 
     made = setup.read(options.config)
     planned = capture.plan(options.paths, options.recursive)
-    refuse_overwriting({"--flows": options.flows, "--episodes": options.episodes}, _kept(options, made, planned.files))
+    outputs = {"--flows": options.flows, "--episodes": options.episodes, "--visibility": options.visibility}
+    refuse_overwriting(outputs, _kept(options, made, planned.files))
     source = capture.open_plan(planned, separate=options.separate)
     with ExitStack() as stack:
         keeper = _Keeper(options, made, stack)
@@ -46,6 +48,12 @@ def run(options: argparse.Namespace) -> int:
             lines.episode(episode)
             keeper.episode(episode)
 
+        observations: list[Observation] = []
+
+        def observe(seen: Observation) -> None:
+            observations.append(seen)
+            lines.observation(seen)
+
         progress = stack.enter_context(_Progress(source, quiet=options.quiet or options.json))
         pipeline = Pipeline(
             made.settings,
@@ -56,14 +64,19 @@ def run(options: argparse.Namespace) -> int:
             on_flow=lines.flow if lines.flows else None,
             separate=options.separate,
             on_progress=progress.update if progress.shown else None,
+            visibility=made.visibility,
+            on_observation=observe,
         )
         totals = pipeline.run(source)
+        if totals.statement is not None:
+            lines.statement(totals.statement)
         progress.stop()
         keeper.finish(source, planned.files)
         with standard_output():
             if not options.json:
                 tables.episodes(keeper.episodes, made, keeper.stored_ids)
                 tables.summary(totals, source, keeper.said())
+                tables.visibility(totals.statement, observations, made)
     tables.warnings(source)
     return WITH_WARNINGS if source.warnings else 0
 
@@ -84,12 +97,22 @@ class _Lines:
     def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
         self.flows = _opened(options.flows, stack)
         self._episodes = _opened(options.episodes, stack)
+        self._visibility = _opened(options.visibility, stack)
         self._json = options.json
         self.episodes = bool(options.json or options.episodes)
 
     def flow(self, row: FlowRow) -> None:
         if self.flows:
             self.flows.write(records.line(records.flow_record(row)))
+
+    def observation(self, seen: Observation) -> None:
+        if self._visibility:
+            self._visibility.write(records.line(records.observation_record(seen)))
+
+    def statement(self, found: Statement) -> None:
+        if self._visibility:
+            for record in records.statement_records(found):
+                self._visibility.write(records.line(record))
 
     def episode(self, episode: Episode) -> None:
         if not self.episodes:
@@ -124,7 +147,7 @@ class _Keeper:
             (),
             snapshots=Snapshots(
                 policies={made.policy.hash: made.policy_json()},
-                signatures={made.signatures.hash: canonical(made.signatures.apps.values())},
+                signatures={one.hash: canonical(one.apps.values()) for one in (made.signatures, made.visibility)},
             ),
         )
 

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from sensor.kernel.layout import (
+    HELLO_ESNI,
     HIT_CERT,
     HIT_DNS_ANSWER,
     HIT_DNS_QUERY,
@@ -18,6 +19,10 @@ from sensor.kernel.layout import (
     HIT_MEDIA,
     HIT_QUIC,
     HIT_RANGE,
+    HIT_SEEN,
+    HIT_SEEN_ADDRESS,
+    HIT_SEEN_ASKED,
+    HIT_SEEN_TOLD,
     HIT_STUN,
     HIT_TLS,
     KIND_CERT,
@@ -34,6 +39,7 @@ from sensor.kernel.layout import (
     NAMED_BY_DNS,
     NAMED_ITSELF,
     NAMED_MATCHED,
+    NAMED_SEEN,
     NS,
     PORT_DNS,
     PORT_MDNS,
@@ -57,6 +63,8 @@ MEMORY = np.dtype(
     ]
 )
 WAYS = 8
+TCP, UDP, ESP = 6, 17, 50
+PORT_ANYWHERE, PORT_SOMEWHERE = 1, 2  # means something at any address, at the watched ranges
 MAC_MARK = np.int64(-0x5A5A5A5A5A5A5A5A)  # no IPv6 prefix in use looks like this
 
 # What is known of a MAC address.
@@ -286,18 +294,70 @@ def recall(memory, client_high, client_low, clue, clue_index, server_high, serve
 
 
 @njit(cache=True, nogil=True)
+def told_of(memory, client_high, client_low, server_high, server_low, time_ns, see, seed):
+    """The memory's row by which DNS told this client of a name that is watched for, at this address; -1 where it did not."""
+    first = set_of(memory, client_high, client_low, server_high, server_low, seed)
+    for i in range(first, first + WAYS):
+        row = memory[i]
+        if answers_to(row, client_high, client_low, server_high, server_low, time_ns):
+            if see[row["name_id"]] or see[row["alias_id"]]:
+                return i
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def place_of_port(proto):
+    """The row of a protocol in the table of watched ports; -1 where none is watched."""
+    if proto == TCP:
+        return 0
+    if proto == UDP:
+        return 1
+    return 2 if proto == ESP else -1
+
+
+@njit(cache=True, nogil=True)
+def watch_new(clue, clue_index, memory, client_high, client_low, server_high, server_low, port, watched,
+              hits, used, side, router, seed):  # fmt: skip
+    """What DNS told of a new flow's server, and what its address and port mean. Returns hits used."""
+    see, ports, ranges = watched
+    place = told_of(memory, client_high, client_low, server_high, server_low, clue["time_ns"], see, seed)
+    if place < 0 and not router:
+        mac = clue["src_mac"] if side == 0 else clue["dst_mac"]
+        place = told_of(memory, MAC_MARK, mac, server_high, server_low, clue["time_ns"], see, seed)
+    if place >= 0:
+        row = memory[place]
+        name_id = row["name_id"] if see[row["name_id"]] else row["alias_id"]
+        write_hit(hits[used], clue_index, HIT_SEEN_TOLD, name_id, 0, row["number"], row["time_ns"], row["source"],
+                  side, router)  # fmt: skip
+        used += 1
+    proto = place_of_port(clue["proto"])
+    if proto < 0:
+        return used
+    watch = ports[proto, port]
+    if watch == PORT_ANYWHERE or (
+        watch == PORT_SOMEWHERE and range_of(ranges[0], ranges[1], ranges[2], ranges[3], server_high, server_low) >= 0
+    ):
+        write_hit(hits[used], clue_index, HIT_SEEN_ADDRESS, 0, 0, clue["number"], clue["time_ns"], clue["source"],
+                  side, router)  # fmt: skip
+        used += 1
+    return used
+
+
+@njit(cache=True, nogil=True)
 def join(clues, begin, answers, answers_from, memory, stations, control, name_match, locals_, ranges,
-         everything, marks, hits, seed):  # fmt: skip
+         everything, marks, watched, hits, seed):  # fmt: skip
     """Goes through the clues in order. Returns (clue reached, answers reached, hits written).
 
     `locals_`, `ranges`: five int64 arrays each: halves of the lowest and the highest addresses, and each range's number.
     `name_match` by name: a positive number where a signature can accuse by it, a negative one where the match is only listed.
-    `marks`: layout.MARK by slot, kept here alone. Stops early where hits might not all fit.
+    `marks`: layout.MARK by slot, kept here alone. `watched`: what hides traffic, as (by name whether it is watched for,
+    PORT_* by protocol and port, ranges as above). Stops early where hits might not all fit.
     """
     used = 0
     answer = answers_from
+    see = watched[0]
     for i in range(begin, clues.shape[0]):
-        if used + WAYS * 2 + 4 > hits.shape[0]:
+        if used + WAYS * 2 + 8 > hits.shape[0]:
             return i, answer, used
         clue = clues[i]
         kind = clue["kind"]
@@ -338,6 +398,11 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
                 write_hit(hits[used], i, HIT_RANGE, 0, ranges[4][place], clue["number"], clue["time_ns"],
                           clue["source"], side, router)  # fmt: skip
                 used += 1
+            before = used
+            used = watch_new(clue, i, memory, device_high, device_low, other_high, other_low, port, watched, hits, used,
+                             side, router, seed)  # fmt: skip
+            if used > before:
+                marks[clue["slot"]]["named"] |= NAMED_SEEN
         elif kind == KIND_DNS:
             while answer < answers.shape[0] and answers[answer]["clue"] < i:
                 answer += 1
@@ -352,12 +417,27 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
                 if asker >= 0 and not stations[asker]["router"]:
                     remember(memory, MAC_MARK, clue["dst_mac"], row, clue, control, seed)
             if clue["name_id"] > 0 and clue["sequence"] == 0:
+                if see[clue["name_id"]]:
+                    write_hit(hits[used], i, HIT_SEEN_ASKED, clue["name_id"], 0, clue["number"], clue["time_ns"],
+                              clue["source"], side, router)  # fmt: skip
+                    used += 1
                 match = name_match[clue["name_id"]]
                 if match > 0 or everything:
                     write_hit(hits[used], i, HIT_DNS_QUERY, clue["name_id"], abs(match), clue["number"],
                               clue["time_ns"], clue["source"], side, router)  # fmt: skip
                     used += 1
-        elif clue["name_id"] > 0:
+        elif clue["name_id"] > 0 or clue["flags"] & HELLO_ESNI:
+            own = kind not in (KIND_STUN, KIND_FIRST, KIND_MEDIA)
+            if (
+                see[clue["name_id"]]
+                or clue["flags"] & HELLO_ESNI
+                or (own and marks[clue["slot"]]["named"] & NAMED_SEEN)
+            ):
+                write_hit(hits[used], i, HIT_SEEN, clue["name_id"], 0, clue["number"], clue["time_ns"], clue["source"],
+                          side, router)  # fmt: skip
+                used += 1
+            if clue["name_id"] == 0:
+                continue
             match = name_match[clue["name_id"]]
             row = marks[clue["slot"]]
             if kind not in (KIND_STUN, KIND_FIRST, KIND_MEDIA):

@@ -156,6 +156,7 @@ HELLO_ECH_OUTER, HELLO_ECH_INNER, HELLO_ESNI = (
 
 PHASE_UNDECIDED, PHASE_COLLECTING, PHASE_DONE = 0, 1, 2
 NAMED_ITSELF, NAMED_BY_DNS, NAMED_MATCHED = 1, 2, 4  # the last: a signature matched the name that DNS gave
+NAMED_SEEN = 64  # DNS or the address told of something that hides what the flow is; its own name may tell otherwise
 
 TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK = 1, 2, 4, 16
 STATE_FIN_0, STATE_FIN_1, STATE_RST, STATE_SYN, STATE_BOTH, STATE_BASE_0, STATE_BASE_1 = 1, 2, 4, 8, 16, 32, 64
@@ -262,6 +263,8 @@ HIT = np.dtype(
     HIT_FIRST,
     HIT_MEDIA,
 ) = range(1, 12)
+# What only the watch for hidden traffic wants: a flow's own name or beginning, what DNS told, what was asked, an address or port.
+HIT_SEEN, HIT_SEEN_TOLD, HIT_SEEN_ASKED, HIT_SEEN_ADDRESS = 20, 21, 22, 23
 
 (
     H_PROTO,
@@ -315,3 +318,8 @@ FIRST_STREAM_BYTES = 128  # of a stream, for the same
 MEDIA_RUN = 16  # packets in sequence of one source before they are taken for real-time media
 WINDOW_NS = 10 * NS
 NAMING_CLUES = 4  # of each side of a flow: they are only counted
+
+HOUR_NS = 3600 * NS
+HOURS = 1024  # kept apart (six weeks); what comes after counts in the last
+# Frames of one hour of packet time, and those of them that nothing could be told of: cut off, or no room in the flow table.
+HOUR = np.dtype([("hour", "<i8"), ("frames", "<i8"), ("lost", "<i8")])

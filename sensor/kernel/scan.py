@@ -13,6 +13,7 @@ from sensor.kernel.layout import (
     CLASSIFIED_TCP,
     CLASSIFIED_UDP,
     DROPPED_TABLE_FULL,
+    DROPPED_TRUNCATED,
     F_BEGIN,
     F_ECH_CONFIG,
     F_FLAGS,
@@ -45,6 +46,7 @@ from sensor.kernel.layout import (
     H_TTL,
     H_VLAN,
     H_WARMED,
+    HOUR_NS,
     KIND_MEDIA,
     KIND_NEW_FLOW,
     PORT_DNS,
@@ -298,17 +300,22 @@ def write_clue(clue, kind, side, row, slot, frame, h, relative, found):
 
 
 @njit(cache=True, nogil=True)
-def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters, notices, clues, ticks, rules, seed):
+def scan(
+    buf, frames, start, flows, heads, wheel, free, ended, control, counters, notices, clues, ticks, rules, hours, seed
+):
     """Reads frames from index `start` on. Returns (frames read up to, clues written, ticks written).
 
     Stops early where the clues or ticks might not all fit: call it again with what it returned. `counters` and `notices`
-    follow `layout.COUNTERS` and `layout.NOTICES`; `rules` is a `first.sieve`.
+    follow `layout.COUNTERS` and `layout.NOTICES`; `rules` is a `first.sieve`; `hours` are layout.HOUR rows.
     """
     headers = np.zeros((BLOCK, H_SIZE), np.int64)
     kinds = np.zeros(BLOCK, np.int64)
     found = np.zeros(F_SIZE, np.int64)
     written = 0
     ticked = 0
+    hour = np.int64(0)
+    hour_from = np.int64(0)
+    hour_until = np.int64(0)
     limit = clues.shape[0] - 2 * BLOCK  # a frame writes two at most: a new flow, and what it says
     ticks_limit = ticks.shape[0] - BLOCK
     for first in range(start, frames.shape[0], BLOCK):
@@ -320,13 +327,21 @@ def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters
             frame = frames[i]
             advance_clock(flows, heads, wheel, free, ended, control, notices, frame["time_ns"])
             kind = kinds[i - first]
+            if not hour_from <= frame["time_ns"] < hour_until:
+                hour_from = frame["time_ns"] // HOUR_NS * HOUR_NS
+                hour_until = hour_from + HOUR_NS
+                hour = row_of_hour(hours, hour_from)
+            hours[hour]["frames"] += 1
             if kind > CLASSIFIED_OTHER:
                 counters[kind] += 1
+                if kind == DROPPED_TRUNCATED:
+                    hours[hour]["lost"] += 1
                 continue
             h = headers[i - first]
             slot = flow_of(flows, heads, wheel, free, ended, control, notices, h, frame, found)
             if slot < 0:
                 counters[DROPPED_TABLE_FULL] += 1
+                hours[hour]["lost"] += 1
                 continue
             counters[kind] += 1
             row = flows[slot]
@@ -362,6 +377,17 @@ def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters
                 write_clue(clues[written], clue, side, row, slot, frame, h, relative - found[F_BEGIN], found)
                 written += 1
     return frames.shape[0], written, ticked
+
+
+@njit(cache=True, nogil=True)
+def row_of_hour(hours, begin):
+    """The row of the hour that begins at `begin`, made where it is new: the first that counts nothing yet."""
+    for i in range(hours.shape[0]):
+        if hours[i]["frames"] == 0:
+            hours[i]["hour"] = begin
+        if hours[i]["hour"] == begin:
+            return np.int64(i)
+    return np.int64(hours.shape[0] - 1)
 
 
 @njit(cache=True, nogil=True)

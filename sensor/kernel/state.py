@@ -106,6 +106,7 @@ class Scanner:
         self.clues = np.zeros(CLUES_PER_CALL, layout.CLUE)
         self.ticks = np.zeros(TICKS_PER_CALL, layout.TICK)
         self.rules = sieve(())
+        self.hours = np.zeros(layout.HOURS, layout.HOUR)
         self.seed = np.uint64(seed)
         self.reset()
 
@@ -142,7 +143,7 @@ class Scanner:
         """Reads frames from `start` on; returns where it stopped, clues and ticks (valid until the next call)."""
         reached, written, ticked = scan(
             buffer, frames, start, self.flows, self.heads, self.wheel, self.free, self.ended, self.control,
-            self.counters, self.notices, self.clues, self.ticks, self.rules, self.seed,
+            self.counters, self.notices, self.clues, self.ticks, self.rules, self.hours, self.seed,
         )  # fmt: skip
         return int(reached), self.clues[:written], self.ticks[:ticked]
 
@@ -177,6 +178,7 @@ class Names:
         self.arena = np.zeros(capacity * 32, np.uint8)
         self.control = np.zeros(N_SIZE, np.int64)
         self.match = np.zeros(capacity, np.int32)
+        self.see = np.zeros(capacity, np.uint8)  # 1: the watch for hidden traffic knows it
         self.seed = np.uint64(seed)
         self.shown: dict[int, str] = {}  # what to show for numbers of STUN dialects
         self._text = np.zeros(256, np.uint8)
@@ -227,6 +229,7 @@ class Names:
                 places = np.unique((places + np.uint64(1)) & mask)
                 places = places[self.index[places] != 0]
         self.match[: count + 1] = 0
+        self.see[: count + 1] = 0
         self.control[:2] = 0  # names and bytes; the rest counts on
         self.shown.clear()
 
@@ -251,6 +254,8 @@ class Joiner:
         self.stun_places = NOWHERE
         self.everything = False
         self.marks = np.zeros(flow_rows, layout.MARK)
+        self.ports = np.zeros((3, 1 << 16), np.uint8)  # PORT_* of TCP, UDP, ESP
+        self.seen_ranges = Ranges.of([])
         self._used = False
 
     def read_names(self, buffer: NDArray[np.uint8], clues: NDArray[np.void]) -> tuple[NDArray[np.void], int]:
@@ -274,7 +279,8 @@ class Joiner:
         self._used = True
         reached, answer, used = join(
             clues, begin, answers, answers_from, self.memory, self.stations, self.control, self.names.match,
-            self.locals.columns(), self.ranges.columns(), self.everything, self.marks, self.hits, self.seed,
+            self.locals.columns(), self.ranges.columns(), self.everything, self.marks,
+            (self.names.see, self.ports, self.seen_ranges.columns()), self.hits, self.seed,
         )  # fmt: skip
         return int(reached), int(answer), self.hits[:used]
 
