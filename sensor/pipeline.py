@@ -15,6 +15,9 @@ from sensor.following import Follower, file_names, halves, row_key, telling
 from sensor.handover import HandOver
 from sensor.kernel import layout
 from sensor.kernel.dialect import PREFIX_BYTES
+from sensor.kernel.first import CLIENT, EITHER, SERVER, sieve
+from sensor.kernel.first import TCP as TCP_RULES
+from sensor.kernel.first import UDP as UDP_RULES
 from sensor.kernel.state import HEAP, Joiner, Names, Ranges, Scanner
 from sensor.networks import packed
 from sensor.places import disjoint, stun_places
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sensor.classify.episodes import Flow
+    from sensor.classify.rules import Rule
     from sensor.classify.signatures import SignatureSet
     from sensor.classify.visibility import VisibilitySet
     from sensor.decode.stun import StunMessage
@@ -164,6 +168,7 @@ class Pipeline:
             emit=self._observed,
         )
         watcher.tell(self._joiner)
+        self._scanner.rules = sieve(_sieved(rule) for rule in visibility.first_bytes_rules())
         return watcher
 
     def _observed(self, seen: Observation) -> None:
@@ -255,6 +260,8 @@ class Pipeline:
 
     def _read(self, kept: NDArray[np.uint8], clues: NDArray[np.void]) -> None:
         """Clues to names, names to hits, hits to evidence."""
+        if self._watcher is not None:
+            self._watcher.beginnings(kept, clues)
         answers, odd = self._joiner.read_names(kept, clues)
         if odd:
             clues, answers = self._handover.read(kept, clues, answers)
@@ -366,3 +373,14 @@ def _locals(settings: Settings, networks: Networks) -> list[tuple[bytes, bytes, 
         return [(each.low, each.high, 0) for each in networks.ranges()]
     nets = [ip_network(cidr) for cidr in PRIVATE]
     return sorted((packed(str(net.network_address)), packed(str(net.broadcast_address)), 0) for net in nets)
+
+
+def _sieved(rule: Rule) -> tuple[int, int, int, bytes, bytes, int, int]:
+    """A rule as the compiled loop takes it."""
+    first = rule.first_bytes
+    if first is None:
+        raise AssertionError(rule.id)
+    side = {"client": CLIENT, "server": SERVER, "either": EITHER}[first.side]
+    most = -1 if first.max_bytes is None else first.max_bytes
+    proto = TCP_RULES if first.proto == "tcp" else UDP_RULES
+    return proto, side, first.at, first.value, first.mask, first.min_bytes, most

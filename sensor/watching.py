@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sensor.classify.rules import Side
     from sensor.classify.visibility import VisibilitySet
     from sensor.kernel.state import Joiner, Names
     from sensor.model import Device, RuleMatch
@@ -30,6 +31,7 @@ HOUR_NS = 3600 * layout.NS
 MAX_EVIDENCE = 4  # of one observation
 MAX_OBSERVATIONS = 1 << 16  # kept at a time; more are counted and left out
 MAX_DEVICES = 65536
+SHOWN_BYTES = 4
 NAMING = frozenset({"tls_sni", "quic_sni", "dtls_sni", "http_host", "tls_cert", "dns_answer", "dns_query"})
 PROTOCOLS = {6: "tcp", 17: "udp", 50: "esp"}
 WEB_PORT = 443
@@ -99,6 +101,7 @@ class Watcher:
         self._buckets: dict[tuple[str, str, str, int], _Bucket] = {}
         self._known: dict[tuple[int, int, int, int, int], tuple[str, Device | None] | None] = {}
         self._told: set[str] = set()
+        self._beginnings: dict[tuple[int, int], tuple[tuple[RuleMatch, ...], str]] = {}  # by flow and frame
 
     def tell(self, joiner: Joiner) -> None:
         """What the compiled joiner has to know: ports and addresses."""
@@ -125,6 +128,22 @@ class Watcher:
     def forget_names(self) -> None:
         """The numbers of names begin anew."""
         self._told.clear()
+
+    def beginnings(self, kept: NDArray[np.uint8], clues: NDArray[np.void]) -> None:
+        """Reads the first bytes that passed the loop's sieve, and marks the clues that mean something."""
+        for index in np.flatnonzero(clues["kind"] == layout.KIND_FIRST).tolist():
+            clue = clues[index]
+            client = clue["side"] == clue["opener"]
+            end = "dst" if client else "src"
+            server = halves(clue[f"{end}_high"], clue[f"{end}_low"])
+            start = int(clue["offset"])
+            payload = kept[start : start + int(clue["length"])].tobytes()
+            proto = PROTOCOLS.get(int(clue["proto"]), "")
+            side: Side = "client" if client else "server"
+            matches = self._found.of_first_bytes(proto, side, payload, int(clue[f"{end}_port"]), server)
+            if matches:
+                clue["flags"] |= layout.FLAG_SEEN
+                self._beginnings[int(clue["flow_id"]), int(clue["number"])] = matches, payload[:SHOWN_BYTES].hex()
 
     def hides(self, flow_id: int) -> bool:
         """Whether the name that this flow shows is known to stand for another."""
@@ -162,6 +181,9 @@ class Watcher:
             return self._found.of_question(name), "dns_query", name
         if kind == layout.HIT_SEEN_ADDRESS:
             return self._found.of_address(proto, port, server), "ip_range", address(server)
+        if clue[19] & layout.FLAG_SEEN:
+            matches, shown = self._beginnings.pop((clue[0], clue[3]), ((), ""))
+            return matches, "payload", f"begins {shown}"
         matches = self._found.of_name(name, proto, port, server)
         if kind == layout.HIT_SEEN_TOLD:
             return tuple(one for one in matches if one.app != "ech"), "dns_answer", name
@@ -263,6 +285,7 @@ class Watcher:
         self._hidden.clear()
         self._known.clear()
         self._told.clear()
+        self._beginnings.clear()
 
 
 def as_episode(

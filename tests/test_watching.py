@@ -165,6 +165,41 @@ def test_wifi_calling_is_no_vpn(tmp_path):
     assert replayed(tmp_path, [gateway, *ike]).observations == []
 
 
+BEGINNINGS = [
+    ("vpn/wireguard", udp(PHONE, 51820, SERVER, 51820, b"\x01\0\0\0" + bytes(144))),
+    ("vpn/wireguard-answer", udp(SERVER, 51820, PHONE, 40000, b"\x02\0\0\0" + bytes(88))),
+    ("vpn/openvpn-udp", udp(PHONE, 40000, SERVER, 1194, b"\x38" + bytes(41))),
+    ("vpn/openvpn-tcp", tcp(PHONE, 40000, SERVER, 443, b"\x00\x2a\x38" + bytes(41))),
+    ("chat_proxy/whatsapp-bytes", tcp(PHONE, 40000, SERVER, 5222, b"WA\x06\x04" + bytes(9))),
+]
+
+
+@proves("Commercial VPN", "made by the protocols' documents")
+@pytest.mark.parametrize(("rule", "frame"), BEGINNINGS)
+def test_how_a_tunnel_begins(tmp_path, rule, frame):
+    frame.time = START_S
+    (one,) = replayed(tmp_path, [frame]).observations
+    assert [each.match.rule for each in one.evidence] == [rule]
+    assert one.evidence[0].kind == "payload"
+    assert one.strength is (Strength.STRONG if one.kind == "vpn" else Strength.SUPPORTING)
+
+
+def test_what_only_begins_like_one(tmp_path):
+    frames = [
+        udp(PHONE, 40000, SERVER, 51820, b"\x01\0\0\0" + bytes(145)),
+        udp(PHONE, 40001, SERVER, 3000, b"\x38" + bytes(41)),
+        tcp(PHONE, 40002, "157.240.1.60", 5222, b"WA\x06\x04" + bytes(9)),
+    ]
+    assert replayed(tmp_path, frames).observations == []
+
+
+@proves("Commercial VPN", "ndpi__openvpn_nohmac_tcp.pcapng")
+@pytest.mark.captures
+def test_openvpn_in_a_real_capture():
+    seen = read(setup.read(None), [captures.folder() / "ndpi__openvpn_nohmac_tcp.pcapng"])
+    assert {each.match.rule for one in seen.observations for each in one.evidence} == {"vpn/openvpn-tcp"}
+
+
 @proves("Tor", "made for it")
 def test_tor_by_its_names(tmp_path):
     onion = "pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion"
@@ -178,7 +213,7 @@ def test_tor_by_its_names(tmp_path):
 def test_whatsapps_name_at_an_address_of_somebody_else(tmp_path):
     said = hello("g.whatsapp.net")
     one = told(replayed(tmp_path, [tcp(PHONE, 50000, SERVER, 443, said)]), "chat_proxy")
-    assert one.strength is Strength.STRONG
+    assert one.strength is Strength.SUPPORTING
     assert replayed(tmp_path, [tcp(PHONE, 50000, "157.240.1.60", 443, said)]).observations == []
     cache = [tcp(PHONE, 50000, SERVER, 443, hello("media.fvie1-1.fna.whatsapp.net"))]
     assert replayed(tmp_path, cache).observations == []

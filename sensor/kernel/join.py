@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from sensor.kernel.layout import (
+    FLAG_SEEN,
     HELLO_ESNI,
     HIT_CERT,
     HIT_DNS_ANSWER,
@@ -374,6 +375,9 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
             other_high, other_low = clue["src_high"], clue["src_low"]
         station = station_of(stations, mac, control, seed)
         router = 1 if station < 0 or stations[station]["router"] else 0
+        if clue["flags"] & FLAG_SEEN:
+            write_hit(hits[used], i, HIT_SEEN, 0, 0, clue["number"], clue["time_ns"], clue["source"], side, router)
+            used += 1
         if kind == KIND_NEW_FLOW:
             marks[clue["slot"]]["flow_id"] = clue["flow_id"]
             marks[clue["slot"]]["named"] = 0

@@ -141,6 +141,8 @@ HELLO_ECH_OUTER, HELLO_ECH_INNER, HELLO_ESNI = (
     4,
 )  # a real outer ECH or GREASE: one hello alone does not tell which
 
+FLAG_SEEN = 128  # beside HELLO_*: the flow begins in a way that is watched for
+
 # Slots of the scratch array `found`, in which the loop's parts tell each other of a packet (int64).
 (
     F_NAME,  # place of a name in the buffer
