@@ -11,6 +11,7 @@ import numpy as np
 
 from sensor.classify.devices import device
 from sensor.classify.episodes import EpisodeBook, Flow, weakened
+from sensor.decode.text import is_address
 from sensor.kernel import layout
 from sensor.model import Evidence, FlowKey, RuleMatch, Strength
 
@@ -130,7 +131,9 @@ class Follower:
         if kind not in NOT_NAMES:
             if tells and name not in flow.names:
                 flow.names.append(name)
-            if match == 0 and not dns and not (self.watcher is not None and self.watcher.hides(flow.flow_id)):
+            hidden = self.watcher is not None and self.watcher.hides(flow.flow_id)
+            # An address is no name; a certificate may be that of a content network's front, shown to who asks for no name.
+            if match == 0 and not dns and not hidden and kind != layout.HIT_CERT and not is_address(name):
                 flow.overruled = True
         file, what = self.files[source], HIT_KINDS[kind]
         into = flow.told if dns else flow.own

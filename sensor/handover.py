@@ -1,4 +1,4 @@
-"""Reads what the compiled loop hands over: split hellos, QUIC Initials, STUN, odd DNS messages, DNS over TCP.
+"""Reads what the compiled loop hands over: split hellos, certificates, QUIC Initials, STUN, odd DNS messages, DNS over TCP.
 
 What is read goes back into the clue rows (a name's number, a kind) and the answer rows, so that the joiner sees everything
 in packet-time order, whoever read it.
@@ -15,9 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sensor import announcing
+from sensor.certificates import speaking_name
 from sensor.decode import dns, http, stun, tls
+from sensor.decode.dtls import DtlsHello
 from sensor.decode.ech import Ech, ech, public_names
+from sensor.decode.flight import ServerFlight, server_flight
 from sensor.decode.stream import Reassembler
+from sensor.decode.text import is_address
+from sensor.decode.x509 import CertificateNames, certificate_names
 from sensor.kernel import layout
 from sensor.kernel.names import TTL_LIMIT_S
 from sensor.model import Malformed
@@ -39,7 +44,19 @@ TCP = 6
 MAX_MESSAGES = 64  # of one segment
 
 # The clue's fields that are read here, in this order: rows as tuples cost a tenth of rows as records.
-FIELDS = ["kind", "flow_id", "side", "offset", "length", "sequence", "name_id", "src_port", "dst_port", "proto"]
+FIELDS = [
+    "kind",
+    "flow_id",
+    "side",
+    "offset",
+    "length",
+    "sequence",
+    "name_id",
+    "src_port",
+    "dst_port",
+    "proto",
+    "flags",
+]
 ENDS = ("src_high", "src_low", "dst_high", "dst_low")
 MAX_PUBLIC_NAMES = 4096  # names that encrypted hellos show, learned from HTTPS records
 TLS_FIRST_BYTES = frozenset({22, *range(0x80, 0x100)})  # a handshake record, or an SSLv2-compatible hello
@@ -64,13 +81,21 @@ class HandOver:
     """Decoders with the memory they need between packets, bounded; `counts` tells what came of it."""
 
     def __init__(
-        self, names: Names, match_stun: Callable[[stun.StunMessage, Any], tuple[str, tuple[RuleMatch, ...]]]
+        self,
+        names: Names,
+        match_stun: Callable[[stun.StunMessage, Any], tuple[str, tuple[RuleMatch, ...]]],
+        match_name: Callable[[str], tuple[RuleMatch, ...]],
     ) -> None:
-        """`match_stun` gives (text, matches) for whatever a signature knows in a STUN message and its clue."""
+        """`match_stun` gives (text, matches) for whatever a signature knows in a STUN message and its clue.
+
+        `match_name` gives those of a name.
+        """
         self._names = names
         self._match_stun = match_stun
+        self._match_name = match_name
         self._streams: dict[int, _Stream] = {}  # by flow and side: flow id * 2 + side
         self._held_bytes = 0
+        self._named: set[int] = set()  # sides whose hello had a name: the other side's certificate tells nothing new
         self._settled: set[int] = set()  # of which nothing more is wanted
         self.matched: dict[int, tuple[RuleMatch, ...]] = {}  # by name number: what is no host name but STUN text
         self.public_names: dict[
@@ -78,11 +103,14 @@ class HandOver:
         ] = {}  # and when each was learned, packet time; what an encrypted ClientHello shows instead of its server's name
         self.counts: Counter[str] = Counter()
         self._quic = QuicFlows(self.counts)  # by flow and side, too
+        self._dtls = QuicFlows(self.counts, assembler=DtlsHello, malformed="dtls_malformed")
 
     def reset(self) -> None:
         """Forgets everything but the counts."""
         self._streams.clear()
         self._quic.reset()
+        self._dtls.reset()
+        self._named.clear()
         self._settled.clear()
         self.matched.clear()
         self.public_names.clear()
@@ -90,13 +118,15 @@ class HandOver:
 
     def forget(self, flow_ids: NDArray[np.int64]) -> None:
         """These flows have ended."""
-        if not (self._streams or self._quic or self._settled):
+        if not (self._streams or self._quic or self._dtls or self._settled):
             return
         ended = {*(flow_ids * 2).tolist(), *(flow_ids * 2 + 1).tolist()}
         for key in self._streams.keys() & ended:
             self._drop(key)
         self._quic.forget(ended)
+        self._dtls.forget(ended)
         self._settled -= ended
+        self._named -= ended
 
     def read(
         self, kept: NDArray[np.uint8], clues: NDArray[np.void], answers: NDArray[np.void]
@@ -106,9 +136,12 @@ class HandOver:
         indexes = np.flatnonzero(clues["read"] == layout.READ_HAND_OVER)
         payloads = kept.tobytes()
         for index, row in zip(indexes.tolist(), clues[FIELDS][indexes].tolist(), strict=True):
-            kind, flow_id, side, start, length, sequence, name_id, src_port, dst_port, proto = row
+            kind, flow_id, side, start, length, sequence, name_id, src_port, dst_port, proto, begins = row
             key = flow_id * 2 + side
-            if key in self._settled:
+            if begins & layout.HELLO_BEGINS and kind == layout.KIND_SEGMENT:
+                self._drop(key)
+                self._settled.discard(key)
+            elif key in self._settled:
                 continue
             payload = payloads[start : start + length]
             clue = clues[index]
@@ -121,6 +154,8 @@ class HandOver:
                 )
             elif kind == layout.KIND_QUIC:
                 self._datagram(clue, key, payload)
+            elif kind == layout.KIND_DTLS:
+                self._dtls_hello(clue, key, payload)
             elif kind == layout.KIND_STUN:
                 self._stun(clue, name_id, payload)
             elif kind == layout.KIND_NAMING:
@@ -155,14 +190,16 @@ class HandOver:
             self._dns_stream(index, clue, stream, prefix, extra)
             done = stream.pieces.full
         else:
-            done = self._hello(clue, prefix) or stream.pieces.full
+            done = self._hello(clue, key, prefix) or stream.pieces.full
         if done:
             self._drop(key)
             self._settled.add(key)
 
-    def _hello(self, clue: Any, prefix: bytes) -> bool:
+    def _hello(self, clue: Any, key: int, prefix: bytes) -> bool:
         """Reads the beginning of a TLS or HTTP stream; whether there is nothing more to wait for."""
         if prefix[0] in TLS_FIRST_BYTES:
+            if len(prefix) > 5 and prefix[0] == tls.HANDSHAKE and prefix[5] == tls.SERVER_HELLO:
+                return self._certificate(clue, key, prefix)
             hello = tls.first_handshake(prefix)
             if hello is None:
                 return False
@@ -171,6 +208,8 @@ class HandOver:
             elif isinstance(hello, tls.ClientHello):
                 clue["flags"], clue["ech_config"] = hello_flags(hello)
                 if hello.sni:
+                    if not is_address(hello.sni):
+                        self._named.add(key)
                     _set_name(clue, layout.KIND_TLS, self._names.intern(hello.sni))
             return True
         request = http.request(prefix)
@@ -180,6 +219,24 @@ class HandOver:
             self.counts["http_malformed"] += 1
         elif request.host:
             _set_name(clue, layout.KIND_HTTP, self._names.intern(request.host))
+        return True
+
+    def _certificate(self, clue: Any, key: int, prefix: bytes) -> bool:
+        """Reads a server's first flight; its certificate names the flow where the client did not."""
+        flight = None if key ^ 1 in self._named else server_flight(prefix)
+        if flight is None:
+            return key ^ 1 in self._named
+        found = flight
+        if isinstance(flight, ServerFlight):
+            if flight.certificate is None:
+                return True
+            names = certificate_names(flight.certificate)
+            if isinstance(names, CertificateNames):
+                name = speaking_name(names, self._match_name)
+                if name:
+                    _set_name(clue, layout.KIND_CERT, self._names.intern(name))
+                return True
+        self.counts["tls_malformed" if isinstance(found, Malformed) else "certificates_malformed"] += 1
         return True
 
     def _dns_stream(self, index: int, clue: Any, stream: _Stream, prefix: bytes, extra: _Extra) -> None:
@@ -260,6 +317,16 @@ class HandOver:
             _set_name(clue, layout.KIND_QUIC, self._names.intern(hello.sni))
         self._quic.drop(key ^ 1)  # what the server says names nothing
         self._settled.add(key ^ 1)
+
+    def _dtls_hello(self, clue: Any, key: int, payload: bytes) -> None:
+        hello = self._dtls.read(key, payload)
+        if hello is None:
+            return
+        self._settled.add(key)
+        if isinstance(hello, tls.ClientHello):
+            clue["flags"], clue["ech_config"] = hello_flags(hello)
+            if hello.sni:
+                _set_name(clue, layout.KIND_DTLS, self._names.intern(hello.sni))
 
     def _stun(self, clue: Any, number: int, payload: bytes) -> None:
         """The first message of its dialect: what it says holds for all of them."""

@@ -112,7 +112,7 @@ class Pipeline:
         self._scanner = Scanner(settings.sensor.flow_table_rows, seeds[0])
         self._names = Names(NAME_ROWS, seeds[1])
         self._joiner = Joiner(settings.sensor.dns_memory_rows, self._names, seeds[2], settings.sensor.flow_table_rows)
-        self._handover = HandOver(self._names, self._match_stun)
+        self._handover = HandOver(self._names, self._match_stun, signatures.match_name)
         book = EpisodeBook(
             judge=self._judge,
             idle_ns=settings.sensor.idle.idle_ns,

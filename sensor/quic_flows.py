@@ -1,15 +1,16 @@
-"""The QUIC connections whose hello is not whole yet, bounded in number and bytes."""
+"""The QUIC and DTLS connections whose hello is not whole yet, bounded in number and bytes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sensor.decode.quic import QuicHello
 from sensor.model import Malformed
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from sensor.decode.gquic import Chlo
@@ -20,9 +21,13 @@ MAX_BYTES = 64 << 20  # over all of them, of the datagrams that brought pieces
 MALFORMED_LIMIT = 3  # datagrams of one flow that are not what they looked like, before it is left alone
 
 
+class _Assembler(Protocol):
+    def add(self, datagram: bytes, /) -> ClientHello | Chlo | Malformed | None: ...
+
+
 @dataclass(slots=True)
 class _Waiting:
-    hello: QuicHello
+    hello: _Assembler
     held_bytes: int = 0
     malformed: int = 0
 
@@ -30,8 +35,19 @@ class _Waiting:
 class QuicFlows:
     """Flows by a key of the caller's; `counts` takes what came of them."""
 
-    def __init__(self, counts: Counter[str], *, max_flows: int = MAX_FLOWS, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        counts: Counter[str],
+        *,
+        assembler: Callable[[], _Assembler] = QuicHello,
+        malformed: str = "quic_malformed",
+        max_flows: int = MAX_FLOWS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        """`assembler` puts a hello together; `malformed` is what datagrams that are none count as."""
         self._counts = counts
+        self._assembler = assembler
+        self._malformed = malformed
         self._max_flows = max_flows
         self._max_bytes = max_bytes
         self._waiting: dict[int, _Waiting] = {}
@@ -47,7 +63,7 @@ class QuicFlows:
         """
         waiting = self._waiting.get(key)
         if waiting is None:
-            waiting = self._waiting[key] = _Waiting(QuicHello())
+            waiting = self._waiting[key] = _Waiting(self._assembler())
             if len(self) > self._max_flows:
                 self._give_up_oldest()
         found = waiting.hello.add(datagram)
@@ -58,7 +74,7 @@ class QuicFlows:
                 self._give_up_oldest()
             return None
         if isinstance(found, Malformed):
-            self._counts["quic_malformed"] += 1
+            self._counts[self._malformed] += 1
             waiting.malformed += 1
             if waiting.malformed < MALFORMED_LIMIT:
                 return None

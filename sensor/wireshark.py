@@ -33,9 +33,21 @@ def evidence_filter(evidence: Evidence) -> str:
         return f"{frame} && {field}"
     if field is not None:
         return f"{frame} && lower({field}) == {_quoted(evidence.value)}"
+    if evidence.kind == "tls_cert":
+        return _certificate_filter(evidence)
     if evidence.kind == "stun":
         return f"{frame} && stun"
     return f"{frame} && {flow_filter(evidence.flow)}"
+
+
+def _certificate_filter(evidence: Evidence) -> str:
+    """The name was there in this frame; Wireshark shows a certificate in the frame in which its whole record has arrived."""
+    flow = f"frame.number >= {evidence.frame} && {flow_filter(evidence.flow)}"
+    if "\\" in evidence.value:
+        return f"{flow} && tls.handshake.certificate"
+    name = _quoted(evidence.value)
+    places = ("x509ce.dNSName", "x509sat.uTF8String", "x509sat.printableString", "x509sat.teletexString")
+    return f"{flow} && ({' || '.join(f'lower({place}) == {name}' for place in places)})"
 
 
 def flow_filter(flow: FlowKey) -> str:

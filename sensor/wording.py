@@ -28,6 +28,8 @@ ACTIVITIES = {
 KINDS = {
     "tls_sni": "the name in the TLS ClientHello",
     "quic_sni": "the name in the QUIC Initial's ClientHello",
+    "dtls_sni": "the name in the DTLS ClientHello",
+    "tls_cert": "the name in the server's certificate",
     "http_host": "the Host of an HTTP request",
     "dns_answer": "the name that DNS had given this server's address for",
     "dns_query": "a DNS question",

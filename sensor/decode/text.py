@@ -29,6 +29,11 @@ def host(data: bytes) -> str:
     return _NOT_NAME.sub(_escaped, data.lower()).removesuffix(b".").decode("ascii")
 
 
+def is_address(name: str) -> bool:
+    """Whether a host is given by its IP address, or something that looks like one: it has no name then."""
+    return ":" in name or not name.strip("0123456789.")
+
+
 def labels(parts: list[bytes]) -> str:
     r"""The labels of a DNS name, joined by dots; lower case, a dot inside a label becomes \. ."""
     joined = b".".join(parts).lower()

@@ -18,6 +18,7 @@ CLIENT_HELLO = 1
 SERVER_HELLO = 2
 
 MAJOR_VERSION = 3  # the first byte of SSL 3.0 and of every TLS version
+DATAGRAM_MAJOR_VERSION = 0xFE  # and of every DTLS version
 DRAFT_VERSION = 0x7F  # the same in a ServerHello of TLS 1.3 drafts 18 to 21, which has no session id
 
 # Fixed parts: type, version and length of a record; version, random and session id's length of a hello; type and
@@ -84,6 +85,12 @@ def client_hello(message: bytes) -> ClientHello:
 
 
 @decoder
+def datagram_hello(body: bytes) -> ClientHello:
+    """A DTLS ClientHello without its header, put together of its fragments."""
+    return _client_hello(Cursor(body), datagram=True)
+
+
+@decoder
 def first_handshake(stream: bytes) -> ClientHello | ServerHello:
     """The hello at the start of a TCP stream, over as many records as it takes."""
     cursor = Cursor(stream)
@@ -101,9 +108,9 @@ def _joined_hello(cursor: Cursor) -> ClientHello | ServerHello:
     places: list[tuple[int, int]] = []  # where each record's part starts: in the message, in the stream
     wanted = 4
     while len(message) < wanted:
-        fragment = _fragment(cursor)
-        places.append((len(message), fragment.offset))
-        message += fragment.rest()
+        piece = fragment(cursor)
+        places.append((len(message), piece.offset))
+        message += piece.rest()
         wanted = _hello_bytes(message, places[0][1])
     try:
         return _hello(Cursor(bytes(message), 0, wanted))
@@ -112,7 +119,7 @@ def _joined_hello(cursor: Cursor) -> ClientHello | ServerHello:
         raise Bad(bad.reason, place + bad.offset - start) from None
 
 
-def _fragment(cursor: Cursor) -> Cursor:
+def fragment(cursor: Cursor) -> Cursor:
     """The payload of the record at the cursor (RFC 8446, 5.1), or as much of it as is there."""
     at = cursor.offset
     kind, major, _, length = cursor.unpack(RECORD)
@@ -153,13 +160,15 @@ def _body(cursor: Cursor) -> Cursor:
     return cursor.sub(length)
 
 
-def _client_hello(body: Cursor) -> ClientHello:
-    """RFC 8446, 4.1.2; the same layout since SSL 3.0."""
+def _client_hello(body: Cursor, *, datagram: bool = False) -> ClientHello:
+    """RFC 8446, 4.1.2; the same layout since SSL 3.0. Over datagrams it has a cookie too (RFC 6347, 4.2.1; RFC 9147, 5.3)."""
     at = body.offset
     legacy_version, session_bytes = body.unpack(HELLO_HEAD)
-    if legacy_version >> 8 != MAJOR_VERSION:
+    if legacy_version >> 8 != (DATAGRAM_MAJOR_VERSION if datagram else MAJOR_VERSION):
         raise Bad("not a TLS version", at)
     body.skip(session_bytes)
+    if datagram:
+        body.skip(body.u8())
     ciphers = body.u16_list(body.u16())
     body.skip(body.u8())  # compression methods
     types: list[int] = []

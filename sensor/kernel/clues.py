@@ -6,20 +6,25 @@ import numpy as np
 from numba import njit
 
 from sensor.kernel.first import CLIENT, MATCHES, SERVER, TCP, TOO_SHORT, UDP, first_bytes
-from sensor.kernel.hello import FOUND, NONE, client_hello, http_host, is_http
+from sensor.kernel.hello import FOUND, NONE, client_hello, http_host, is_address, is_connect, is_http
 from sensor.kernel.layout import (
     COLLECT_BYTES,
     COLLECT_CLUES,
     COLLECT_LIMIT,
+    DTLS_CLUES,
     EARLY_CLUES,
     F_BEGIN,
     F_ECH_CONFIG,
     F_FLAGS,
+    F_NAME,
+    F_NAME_BYTES,
     F_READ,
     FIRST_DATAGRAMS,
     FIRST_STREAM_BYTES,
+    HELLO_BEGINS,
     HELLO_BYTES,
     KIND_DNS,
+    KIND_DTLS,
     KIND_FIRST,
     KIND_HTTP,
     KIND_NAMING,
@@ -27,9 +32,11 @@ from sensor.kernel.layout import (
     KIND_SEGMENT,
     KIND_STUN,
     KIND_TLS,
+    LATER_BYTES,
     NAMING_CLUES,
     PHASE_COLLECTING,
     PHASE_DONE,
+    PHASE_LATER,
     PHASE_UNDECIDED,
     PORT_DNS,
     PORT_LLMNR,
@@ -37,12 +44,24 @@ from sensor.kernel.layout import (
     PORT_NBNS,
     READ_HAND_OVER,
     READ_PENDING,
+    STATE_NAMED,
     STUN_CLUES,
 )
 from sensor.kernel.quic import LEAST_BYTES, quic_clues
+from sensor.kernel.upgrade import (
+    CLIENT_HELLO,
+    HELLO_TELLS,
+    SERVER_HELLO,
+    begins_hello,
+    certificate_end,
+    preamble_bytes,
+)
 from sensor.kernel.wire import u8, u16, u24, u32
 
 STUN_MAGIC = 0x2112A442  # RFC 8489 5
+PORT_RDP = 3389
+RDP_DATAGRAMS = 16  # of each side that are looked at
+RDP_HEAD_BYTES = 64  # a vector of acknowledgements among them
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -60,7 +79,9 @@ def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, no
     found[F_READ] = READ_HAND_OVER
     kind = 0
     following = phase
-    if phase == PHASE_COLLECTING:
+    # A stream of which no more than its first bytes are put together may go over to TLS meanwhile.
+    later = phase == PHASE_COLLECTING and until == FIRST_STREAM_BYTES and relative > 0 and begins_hello(buf, start, end)
+    if phase == PHASE_COLLECTING and not later:
         if clues >= COLLECT_CLUES:
             notices[COLLECT_LIMIT] += 1
             following = PHASE_DONE
@@ -82,25 +103,38 @@ def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, no
             kind = KIND_SEGMENT
             following = PHASE_COLLECTING
             until += COLLECT_BYTES
+    elif phase == PHASE_LATER or later:
+        if relative >= LATER_BYTES:
+            following = PHASE_DONE
+        elif relative >= 0 and begins_hello(buf, start, end):
+            kind, following, until = stream_begins(buf, start, end, relative, row, side, found)
+            if kind == KIND_SEGMENT:
+                found[F_FLAGS] |= HELLO_BEGINS
     elif relative == 0:
-        kind = first_payload(buf, start, end, found)
-        until = beginning(buf, start, end)
-        if kind == 0:
-            sieved = first_bytes(buf, start, end, 0, TCP, CLIENT if side == row["opener"] else SERVER, rules)
-            if sieved == MATCHES:
-                kind = KIND_FIRST
-            elif sieved == TOO_SHORT:
-                kind = KIND_SEGMENT
-                until = np.int64(FIRST_STREAM_BYTES)
-        following = PHASE_COLLECTING if kind == KIND_SEGMENT else PHASE_DONE
+        skipped = preamble_bytes(buf, start, end)
+        if skipped and start + skipped >= end and clues < EARLY_CLUES:
+            move_base(row, side, skipped)  # the stream proper begins with a segment to come
+            clues += 1
+        else:
+            kind, following, until = stream_begins(buf, start + skipped, end, skipped, row, side, found)
+            if kind == 0:
+                sieved = first_bytes(buf, start, end, 0, TCP, CLIENT if side == row["opener"] else SERVER, rules)
+                if sieved == MATCHES:
+                    kind = KIND_FIRST
+                elif sieved == TOO_SHORT:
+                    kind = KIND_SEGMENT
+                    following = PHASE_COLLECTING
+                    until = np.int64(FIRST_STREAM_BYTES)
     elif known_base and 0 < relative < COLLECT_BYTES and clues < EARLY_CLUES:
         kind = KIND_SEGMENT  # overtook the first one, which is still to come
     elif not known_base or clues >= EARLY_CLUES:
-        following = PHASE_DONE
+        following = PHASE_LATER
     if kind:
         clues += 1
         if dns and kind == KIND_SEGMENT:
             found[F_BEGIN] = until - COLLECT_BYTES
+        if kind == KIND_TLS and not is_address(buf, found[F_NAME], found[F_NAME_BYTES]):
+            row["state"] |= STATE_NAMED
     if side == 0:
         row["phase_0"] = following
         row["clues_0"] = clues
@@ -110,6 +144,38 @@ def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, no
         row["clues_1"] = clues
         row["until_1"] = until
     return kind
+
+
+@njit(cache=True, nogil=True)
+def stream_begins(buf, start, end, moved, row, side, found):
+    """Judges the first payload of a stream, `moved` bytes behind the beginning that was known. Returns (kind, phase, until)."""
+    move_base(row, side, moved)
+    found[F_BEGIN] = moved
+    kind = 0
+    until = np.int64(0)
+    if begins_hello(buf, start, end) == SERVER_HELLO:
+        if not row["state"] & STATE_NAMED:  # else the certificate would tell nothing new
+            until = certificate_end(buf, start, end)
+            kind = KIND_SEGMENT if until else 0
+    else:
+        kind = first_payload(buf, start, end, found)
+        until = beginning(buf, start, end)
+    if kind == KIND_SEGMENT:
+        return kind, PHASE_COLLECTING, until
+    if kind == KIND_HTTP:  # behind a CONNECT the stream proper begins (RFC 9110 9.3.6)
+        return kind, PHASE_LATER if is_connect(buf, start) else PHASE_DONE, until
+    # Within TLS nothing begins in the clear any more.
+    tls = end - start >= 2 and 20 <= u8(buf, start) <= 23 and u8(buf, start + 1) == 3
+    return kind, PHASE_DONE if kind or tls else PHASE_LATER, until
+
+
+@njit(cache=True, nogil=True)
+def move_base(row, side, by):
+    """Lets the stream begin `by` bytes later: offsets count from there."""
+    if side == 0:
+        row["base_0"] = (np.int64(row["base_0"]) + by) & 0xFFFFFFFF
+    else:
+        row["base_1"] = (np.int64(row["base_1"]) + by) & 0xFFFFFFFF
 
 
 @njit(cache=True, nogil=True)
@@ -124,18 +190,20 @@ def whole_messages(buf, start, end):
 @njit(cache=True, nogil=True)
 def beginning(buf, start, end):
     """How many bytes of a stream may belong to the message it begins with, as far as its first bytes tell."""
-    if end - start >= 9 and u8(buf, start) == 22:
+    if end - start >= 9 and u8(buf, start) == 22 and u16(buf, start + 3) >= 4:
         message = 9 + u24(buf, start + 6)
         if message <= 5 + u16(buf, start + 3):  # all in one record
             return message
-        # Further records each add a header; a ClientHello is shorter than 64 KiB in practice (RFC 8446 4.1.2).
-        return min(message + 5 * (message // 256 + 1), np.int64(COLLECT_BYTES))
+        # Further records each add a header to as little as one byte; a ClientHello is shorter than 64 KiB in practice.
+        return min(6 * message, np.int64(COLLECT_BYTES))
     return np.int64(HELLO_BYTES)
 
 
 @njit(cache=True, nogil=True)
 def first_payload(buf, start, end, found):
     """What the first bytes of a stream are: KIND_TLS or KIND_HTTP with a name, KIND_SEGMENT to put together, or 0."""
+    if start >= end:
+        return 0
     first = u8(buf, start)
     if first == 22:
         if end - start < 6:
@@ -148,7 +216,7 @@ def first_payload(buf, start, end, found):
             return KIND_TLS
         if answer == NONE:
             found[F_READ] = READ_PENDING
-            return KIND_TLS if found[F_FLAGS] else 0  # a name that is hidden is worth a clue as well
+            return KIND_TLS  # a hello without a name tells something too
         found[F_FLAGS] = 0
         found[F_ECH_CONFIG] = 0
         return KIND_SEGMENT
@@ -177,7 +245,8 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
     phase = row["phase_0"] if side == 0 else row["phase_1"]
     if phase == PHASE_DONE:
         return 0
-    clues = np.int64(row["clues_0"] if side == 0 else row["clues_1"])
+    known = np.int64(row["clues_0"] if side == 0 else row["clues_1"])
+    clues = known
     kind = 0
     limit = STUN_CLUES
     if (row["packets_0"] if side == 0 else row["packets_1"]) <= FIRST_DATAGRAMS:
@@ -198,11 +267,20 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
         limit = quic_clues(buf, start, first, length, missing, is_client)
         if limit:
             kind = KIND_QUIC
-    if kind == 0:
+    elif first == 22:
+        if is_dtls_hello(buf, start, end):
+            kind = KIND_DTLS
+            limit = DTLS_CLUES
+    if kind == 0 and (sport == PORT_RDP or dport == PORT_RDP) and clues < RDP_DATAGRAMS:
+        kind = hello_over_rdp(buf, start, end, found)
+        clues += 1
+        limit = RDP_DATAGRAMS
+    elif kind:
+        clues += 1
+    if clues == known:
         return 0
-    if kind in (KIND_QUIC, KIND_NAMING):
+    if kind in (KIND_QUIC, KIND_NAMING, KIND_DTLS):
         found[F_READ] = READ_HAND_OVER
-    clues += 1
     following = PHASE_DONE if clues >= limit else PHASE_UNDECIDED
     if side == 0:
         row["clues_0"] = clues
@@ -211,6 +289,24 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
         row["clues_1"] = clues
         row["phase_1"] = following
     return kind
+
+
+@njit(cache=True, nogil=True)
+def is_dtls_hello(buf, start, end):
+    """A record of DTLS 1.0 to 1.3 in the clear that holds a ClientHello or a piece of one (RFC 6347 4.1, 4.2.2; RFC 9147 4)."""
+    if end - start < 25 or u8(buf, start + 1) != 0xFE or u8(buf, start + 2) < 0xFC:
+        return False
+    return u16(buf, start + 3) == 0 and u8(buf, start + 13) == 1
+
+
+@njit(cache=True, nogil=True)
+def hello_over_rdp(buf, start, end, found):
+    """A ClientHello in a datagram of remote desktop: behind a header of its version 1 or 2 (MS-RDPEUDP, MS-RDPEUDP2)."""
+    for at in range(start + 4, min(start + RDP_HEAD_BYTES, end - HELLO_TELLS)):
+        if begins_hello(buf, at, end) == CLIENT_HELLO and client_hello(buf, at, end, found) == FOUND:
+            found[F_BEGIN] = at - start
+            return KIND_TLS
+    return 0
 
 
 @njit(cache=True, nogil=True, forceinline=True)

@@ -12,21 +12,22 @@ from sensor.kernel.layout import KIND_HTTP, KIND_MEDIA, KIND_NEW_FLOW, KIND_TLS
 def gather(buf, clues, kept):
     """Copies what is wanted of the payloads into `kept`, and lets the clues point there. Returns the bytes used.
 
-    Of a name in plain sight only the name; of a new flow nothing. `kept` has room for all payloads.
+    Of a Host in plain sight only the name; of a new flow nothing. `kept` has room for all payloads.
     """
     used = 0
     for i in range(clues.shape[0]):
         clue = clues[i]
         if clue["kind"] in (KIND_NEW_FLOW, KIND_MEDIA):
             start, length = 0, 0
-        elif clue["kind"] in (KIND_TLS, KIND_HTTP):
+        elif clue["kind"] == KIND_HTTP:
             start, length = clue["name_offset"], np.int64(clue["name_length"])
         else:
             start, length = clue["offset"], np.int64(clue["length"])
         for k in range(length):
             kept[used + k] = buf[start + k]
+        within = clue["kind"] == KIND_TLS and clue["name_length"] > 0
+        clue["name_offset"] = used + clue["name_offset"] - start if within else used
         clue["offset"] = used
-        clue["name_offset"] = used
         clue["length"] = length
         used += length
     return used

@@ -57,6 +57,18 @@ def plain_name(buf, start, end):
 
 
 @njit(cache=True, nogil=True)
+def is_address(buf, start, length):
+    """Whether a plain name is an IP address, which names nobody (RFC 6066 3 forbids it as SNI, and some send it)."""
+    for i in range(start, start + length):
+        c = u8(buf, i)
+        if c == COLON:
+            return True
+        if c != DOT and not 48 <= c <= 57:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
 def put_name(buf, start, end, found):
     """Leaves a name in `found`, without its final dot. Returns FOUND, or ODD where it is not plain."""
     if not plain_name(buf, start, end):
@@ -205,7 +217,7 @@ def http_host(buf, start, end, found):
     method = method_bytes(buf, start, end)
     if method < 0:
         return PARTIAL
-    if method == 0 or (method == 8 and u8(buf, start) == 67):  # CONNECT: the authority is in the request line
+    if method == 0:
         return ODD
     limit = min(end, start + MAX_HEAD_BYTES)
     unfinished = PARTIAL if end - start < MAX_HEAD_BYTES else ODD
@@ -213,6 +225,8 @@ def http_host(buf, start, end, found):
     line_end = end_of_line(buf, at, limit)
     if line_end < 0:
         return unfinished
+    if is_connect(buf, start):
+        return authority(buf, at, without_cr(buf, at, line_end), found)
     if not plain_request_line(buf, at, without_cr(buf, at, line_end)):
         return ODD
     while True:
@@ -261,19 +275,36 @@ def is_host(buf, at):
     return (u32(buf, at) | 0x20202020) == 0x686F7374
 
 
+@njit(cache=True, nogil=True, forceinline=True)
+def is_connect(buf, start):
+    """Whether this method is CONNECT: no other that is known has its first three letters."""
+    return u24(buf, start) == 0x434F4E
+
+
+@njit(cache=True, nogil=True)
+def authority(buf, at, stop, found):
+    """The host that a proxy is asked for, where name, port and version are all there is (RFC 9112 3.2.3)."""
+    space = version_space(buf, at, stop)
+    if space < 0 or u8(buf, at) == TAB or u8(buf, space - 1) == TAB:
+        return ODD
+    return host_value(buf, at, space, found)
+
+
 @njit(cache=True, nogil=True)
 def plain_request_line(buf, at, stop):
     """Whether a path and a version of HTTP/1 are all there is behind the method (RFC 9112 3)."""
+    return version_space(buf, at, stop) >= 0 and u8(buf, at) == SLASH
+
+
+@njit(cache=True, nogil=True)
+def version_space(buf, at, stop):
+    """Where the space before a version of HTTP/1 stands that ends the line; -1 where none does."""
     space = stop - 1
     while space > at and u8(buf, space) != SPACE:
         space -= 1
-    return (
-        space > at
-        and u8(buf, at) == SLASH
-        and space + 8 <= stop
-        and u32(buf, space + 1) == 0x48545450  # "HTTP"
-        and u24(buf, space + 5) == 0x2F312E  # "/1."
-    )
+    # "HTTP", "/1."
+    versioned = space + 8 <= stop and u32(buf, space + 1) == 0x48545450 and u24(buf, space + 5) == 0x2F312E
+    return space if space > at and versioned else -1
 
 
 @njit(cache=True, nogil=True)

@@ -135,11 +135,8 @@ KIND_NEW_FLOW, KIND_TLS, KIND_HTTP, KIND_DNS, KIND_SEGMENT, KIND_QUIC, KIND_STUN
 KIND_CERT, KIND_DTLS, KIND_FIRST, KIND_MEDIA = 8, 9, 10, 11  # the server's certificate, a datagram's hello, first bytes
 KIND_NAMING = 12  # a device that names itself to its neighbours
 READ_PENDING, READ_DONE, READ_HAND_OVER = 0, 1, 2
-HELLO_ECH_OUTER, HELLO_ECH_INNER, HELLO_ESNI = (
-    1,
-    2,
-    4,
-)  # a real outer ECH or GREASE: one hello alone does not tell which
+HELLO_ECH_OUTER, HELLO_ECH_INNER, HELLO_ESNI = 1, 2, 4  # an outer ECH may be GREASE: one hello does not tell
+HELLO_BEGINS = 8  # a stream within the stream begins here: what was put together before is not of it
 
 FLAG_SEEN = 128  # beside HELLO_*: the flow begins in a way that is watched for
 
@@ -156,12 +153,13 @@ FLAG_SEEN = 128  # beside HELLO_*: the flow begins in a way that is watched for
     F_SIZE,
 ) = range(9)
 
-PHASE_UNDECIDED, PHASE_COLLECTING, PHASE_DONE = 0, 1, 2
+PHASE_UNDECIDED, PHASE_COLLECTING, PHASE_DONE, PHASE_LATER = 0, 1, 2, 3  # the last: watched for TLS that begins later
 NAMED_ITSELF, NAMED_BY_DNS, NAMED_MATCHED = 1, 2, 4  # the last: a signature matched the name that DNS gave
 NAMED_SEEN = 64  # DNS or the address told of something that hides what the flow is; its own name may tell otherwise
 
 TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK = 1, 2, 4, 16
 STATE_FIN_0, STATE_FIN_1, STATE_RST, STATE_SYN, STATE_BOTH, STATE_BASE_0, STATE_BASE_1 = 1, 2, 4, 8, 16, 32, 64
+STATE_NAMED = 128  # a hello in plain sight had a name
 
 # Every frame ends in exactly one of these; `classified_*` are flows, the rest is ignored or dropped, with the reason.
 COUNTERS = (
@@ -311,9 +309,12 @@ PORT_MDNS, PORT_LLMNR, PORT_NBNS = 5353, 5355, 137  # devices name themselves th
 HELLO_BYTES = 17408  # a TLS record's most, and what comes before it
 COLLECT_BYTES = 65536  # how far into a stream a name is looked for
 COLLECT_CLUES = 96
+CERTIFICATE_BYTES = 20480  # of a server's stream, as far as its certificates; chains have 2 to 6 KiB, some 15
+LATER_BYTES = 65536  # how far into a stream TLS may begin
 EARLY_CLUES = 16  # segments kept while the first one has not been seen
 QUIC_CLUES = 16
 QUIC_REPLY_CLUES = 2  # of the side that seems to answer
+DTLS_CLUES = 8  # a hello, the same with a cookie, each in several pieces
 STUN_CLUES = 6
 FIRST_DATAGRAMS = 3  # of each side whose beginning is compared with what signatures know
 FIRST_STREAM_BYTES = 128  # of a stream, for the same

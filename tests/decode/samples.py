@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from functools import cache
 from itertools import pairwise
 
 # RFC 9001, A.2 and RFC 9369, A.2: the payload of the client's first Initial, the same in both.
@@ -27,6 +29,19 @@ RFC_SERVER_V2 = bytes.fromhex(
 )
 V1 = 0x00000001
 V2 = 0x6B3343CF
+
+# RFC 8448, 3: the client's and the server's hello, without record headers.
+RFC_8448_HELLO = bytes.fromhex(
+    "010000c00303cb34ecb1e78163ba1c38c6dacb196a6dffa21a8d9912ec18a2ef6283024dece7000006130113031302010000910000000b0009"
+    "000006736572766572ff01000100000a00140012001d0017001800190100010101020103010400230000003300260024001d002099381de560"
+    "e4bd43d23d8e435a7dbafeb3c06e51c13cae4d5413691e529aaf2c002b0003020304000d0020001e0403050306030203080408050806040105"
+    "01060102010402050206020202002d00020101001c00024001"
+)
+RFC_8448_SERVER_HELLO = bytes.fromhex(
+    "020000560303a6af06a4121860dc5e6e60249cd34c95930c8ac5cb1434dac155772ed3e269280013010000"
+    "2e00330024001d0020c9828876"
+    "112095fe66762bdbf7c672e156d6cc253b833df1dd69b1b04e751f0f002b00020304"
+)
 
 # RFC 5769, 2.1 to 2.4.
 STUN_REQUEST = bytes.fromhex(
@@ -186,6 +201,9 @@ ECH_OUTER = bytes.fromhex("00 0001 0001 2a") + vector16(bytes(range(32))) + vect
 SERVER_HELLO = message(
     2, b"\x03\x03" + bytes(32) + vector8(b"") + b"\x13\x01\x00" + vector16(extension(43, b"\x03\x04"))
 )
+TLS_1_2_SERVER_HELLO = message(
+    2, b"\x03\x03" + bytes(32) + vector8(b"i" * 32) + b"\xc0\x2f\x00" + vector16(extension(0xFF01, b"\x00"))
+)
 V2_HELLO = (
     b"\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10"
     + bytes.fromhex("00002f00003500000501008000000a0700c0000013")
@@ -200,3 +218,54 @@ FULL_HELLO = client_hello(
     extension(43, vector8(b"\x0a\x0a\x03\x04\x03\x03")),
     extension(0xFE0D, ECH_OUTER),
 )
+
+
+def dtls_hello(*extensions: bytes, cookie: bytes = b"", version: bytes = b"\xfe\xfd") -> bytes:
+    """The body of a DTLS ClientHello (RFC 6347, 4.2.1)."""
+    body = version + bytes(range(32)) + vector8(b"") + vector8(cookie) + vector16(b"\xc0\x2b\xc0\x2f") + b"\x01\x00"
+    return body + (vector16(b"".join(extensions)) if extensions else b"")
+
+
+def dtls_fragment(body: bytes, start: int = 0, end: int | None = None, *, number: int = 0, kind: int = 1) -> bytes:
+    """A piece of a handshake message behind its header (RFC 6347, 4.2.2)."""
+    data = body[start:end]
+    head = (
+        bytes([kind])
+        + len(body).to_bytes(3, "big")
+        + u16(number)
+        + start.to_bytes(3, "big")
+        + len(data).to_bytes(3, "big")
+    )
+    return head + data
+
+
+def dtls_record(
+    data: bytes, *, version: bytes = b"\xfe\xfd", kind: int = 22, epoch: int = 0, sequence: int = 0
+) -> bytes:
+    return bytes([kind]) + version + u16(epoch) + sequence.to_bytes(6, "big") + vector16(data)
+
+
+@cache
+def certificate(common_name: str | None, *dns_names: str) -> bytes:
+    """A certificate made by `cryptography`, DER."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([] if common_name is None else [x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), 7, when, when.replace(year=2027))
+    if dns_names:
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(one) for one in dns_names]), critical=False
+        )
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def flight(leaf: bytes, *, cuts: tuple[int, ...] = ()) -> bytes:
+    """A server's first flight of TLS 1.2: ServerHello, Certificate with one further one, ServerHelloDone."""
+    entries = b"".join(len(one).to_bytes(3, "big") + one for one in (leaf, b"\x30\x82" + bytes(1200)))
+    messages = TLS_1_2_SERVER_HELLO + message(11, len(entries).to_bytes(3, "big") + entries) + message(14, b"")
+    return records(messages, *cuts)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor.decode import dns, ech, gquic, http, nbns, quic, stun, tls
+from sensor.decode import dns, dtls, ech, flight, gquic, http, nbns, quic, stun, tls, x509
 from sensor.decode.cursor import Cursor
 from sensor.model import Malformed
 from tests.decode import google, samples, sealing
@@ -45,9 +45,18 @@ PLAIN = [
 Q050 = sealing.sealed(0x51303530, google.ack(50, blocks=True) + google.crypto(0, google.HELLO))
 T051 = sealing.sealed(0x54303531, google.others(51) + google.crypto(0, samples.FULL_HELLO))
 FORCING = sealing.sealed(0x1A2A3A4A, samples.crypto(0, samples.FULL_HELLO), salt=sealing.FORCING)
+DTLS_BODY = samples.dtls_hello(
+    samples.server_name(b"Call.Example.com"), samples.extension(10, samples.vector16(b"\x00\x1d"))
+)
+DTLS = samples.dtls_record(samples.dtls_fragment(DTLS_BODY))
+LEAF = samples.certificate("www.example.com", "www.example.com", "example.com")
 # Decoder, inputs that give a value, and the type of that value.
 DECODERS: dict[str, tuple[Decoder, list[bytes], type | tuple[type, ...]]] = {
-    "tls.client_hello": (tls.client_hello, [samples.RFC_HELLO, samples.FULL_HELLO], tls.ClientHello),
+    "tls.client_hello": (
+        tls.client_hello,
+        [samples.RFC_HELLO, samples.RFC_8448_HELLO, samples.FULL_HELLO],
+        tls.ClientHello,
+    ),
     "tls.first_handshake": (
         tls.first_handshake,
         [
@@ -64,6 +73,20 @@ DECODERS: dict[str, tuple[Decoder, list[bytes], type | tuple[type, ...]]] = {
         [samples.NBNS_QUERY, samples.NBNS_REGISTRATION, samples.NBNS_RESPONSE],
         nbns.NetbiosMessage,
     ),
+    "tls.datagram_hello": (tls.datagram_hello, [DTLS_BODY], tls.ClientHello),
+    "dtls.fragments": (dtls.fragments, [DTLS, samples.dtls_record(samples.dtls_fragment(DTLS_BODY, 5, 9)) * 2], tuple),
+    "dtls.DtlsHello": (lambda data: dtls.DtlsHello().add(data), [DTLS], tls.ClientHello),
+    "flight.server_flight": (
+        flight.server_flight,
+        [
+            samples.flight(LEAF),
+            samples.flight(LEAF, cuts=(3, 40, 90, 95, 200)),
+            samples.records(samples.RFC_8448_SERVER_HELLO),
+            samples.records(samples.TLS_1_2_SERVER_HELLO) + b"\x14\x03\x03\x00\x01\x01",
+        ],
+        flight.ServerFlight,
+    ),
+    "x509.certificate_names": (x509.certificate_names, [LEAF], x509.CertificateNames),
     "ech.ech": (ech.ech, [samples.ECH_OUTER, b"\x01"], ech.Ech),
     "quic.initials": (quic.initials, [INITIAL, samples.rfc_client(samples.V2), COALESCED, Q050, T051, FORCING], tuple),
     "quic.initials known": (
@@ -99,7 +122,7 @@ def answer(name: str, data: bytes) -> Any:
     found = decode(data)
     if isinstance(found, Malformed):
         assert found.reason
-        if "QuicHello" not in name:  # its offset may be one in the CRYPTO data
+        if "QuicHello" not in name and name != "dtls.DtlsHello":  # theirs may be one in what was put together
             assert 0 <= found.offset <= len(data)
     else:
         assert found is None or isinstance(found, kind)
@@ -240,6 +263,15 @@ WORST = {
         samples.client_hello(samples.extension(0, samples.vector16(b"\x01\x00\x00" * 5000))),
     ],
     "tls.first_handshake": [samples.records(samples.client_hello(*[samples.extension(7, b"")] * 500), *range(1, 2000))],
+    "dtls.fragments": [samples.dtls_record(samples.dtls_fragment(b"", 0, 0) * 1000)],
+    "flight.server_flight": [
+        samples.flight(LEAF, cuts=tuple(range(1, 1500))),
+        samples.records(samples.TLS_1_2_SERVER_HELLO) + samples.records(samples.message(11, b"\x00")) * 2,
+    ],
+    "x509.certificate_names": [
+        samples.certificate("a.example", *[f"{number}.example" for number in range(2000)]),
+        samples.certificate("a.example").replace(b"a.example", b"0" * 9),
+    ],
     "quic.initials": [
         (b"\xc0\x00\x00\x00\x01\x00\x00\x00\x14" + bytes(20)) * 1000,
         samples.initial(b"\x01\x00" * 8000),
@@ -266,7 +298,7 @@ OPERATIONS_PER_BYTE = 3
 
 @EACH
 def test_work_is_bounded_by_the_bytes(name, monkeypatch):
-    for module in (tls, ech, quic, gquic, dns, http, stun):
+    for module in (tls, dtls, ech, flight, x509, quic, gquic, dns, http, stun):
         monkeypatch.setattr(module, "Cursor", Counting)
     decode, vectors, _ = DECODERS[name]
     for data in [*vectors, *WORST.get(name, [])]:

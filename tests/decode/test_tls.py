@@ -31,6 +31,13 @@ def test_the_hello_of_rfc_9001():
     assert hello.ech is None
 
 
+def test_the_hellos_of_rfc_8448():
+    hello = client_hello(samples.RFC_8448_HELLO)
+    assert isinstance(hello, ClientHello)
+    assert (hello.sni, hello.versions, hello.ciphers) == ("server", (0x0304,), (0x1301, 0x1303, 0x1302))
+    assert first_handshake(records(samples.RFC_8448_SERVER_HELLO)) == ServerHello(0x0304, 0x1301)
+
+
 def openssl_hello(name: str) -> bytes:
     """What this Python's OpenSSL sends."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
