@@ -35,15 +35,22 @@ class LinkType(IntEnum):
 
     NULL = 0
     ETHERNET = 1
+    PPP = 9
+    FDDI = 10
     RAW_BSD = 12
     RAW_OPENBSD = 14
+    PPP_HDLC = 50
+    PPP_ETHER = 51
     RAW = 101
+    C_HDLC = 104
     IEEE802_11 = 105
     LOOP = 108
     LINUX_SLL = 113
     IEEE802_11_RADIOTAP = 127
+    PPI = 192
     IPV4 = 228
     IPV6 = 229
+    NFLOG = 239
     LINUX_SLL2 = 276
 
 

@@ -1,4 +1,4 @@
-"""From a captured frame to its five-tuple and payload: link layers, IPv4 and IPv6, TCP and UDP.
+"""From a captured frame to its innermost five-tuple and payload: link layers, and down through what tunnels carry.
 
 `locate` leaves its findings in an int64 scratch array (`layout.H_*`) and returns a counter index: a classified one when
 there is a flow, else why not. Every offset is checked against the frame's end before it is read.
@@ -6,34 +6,28 @@ there is a flow, else why not. Every offset is checked against the frame's end b
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
+from sensor.kernel.internet import ip, transport
 from sensor.kernel.layout import (
-    CLASSIFIED_ICMP,
     CLASSIFIED_OTHER,
-    CLASSIFIED_TCP,
     CLASSIFIED_UDP,
     DROPPED_MALFORMED,
     DROPPED_TRUNCATED,
-    FIRST_FRAGMENTS,
-    H_DST_HIGH,
-    H_DST_LOW,
     H_DST_MAC,
-    H_DST_PORT,
     H_END,
     H_FRAGMENT,
+    H_KEPT,
     H_MISSING,
+    H_NEXT_AT,
+    H_NEXT_END,
+    H_NEXT_TYPE,
+    H_NEXT_WIRE,
     H_PAYLOAD,
-    H_PROTO,
-    H_SEQUENCE,
-    H_SRC_HIGH,
-    H_SRC_LOW,
+    H_SAVED,
     H_SRC_MAC,
-    H_SRC_PORT,
-    H_TCP_FLAGS,
-    H_TTL,
     H_VLAN,
+    H_WHY,
     IGNORED_ARP,
     IGNORED_LATER_FRAGMENT,
     IGNORED_LINK_TYPE,
@@ -41,24 +35,36 @@ from sensor.kernel.layout import (
     IGNORED_NOT_IP,
     IGNORED_WIFI_ENCRYPTED,
     IGNORED_WIFI_NOT_DATA,
-    PORTS_UNREAD,
+    STEP_ETHER,
+    STEP_LINK,
+    STEP_PROTO,
+    STEP_UDP,
+    TUNNEL_TOO_DEEP,
+    TUNNEL_UNREAD,
     VLAN_STACKED,
     VLAN_TAGGED,
 )
-from sensor.kernel.wire import i64, little16, u8, u16, u32, u48
+from sensor.kernel.shapes import (
+    ETHER_ARP,
+    ETHER_IPV4,
+    ETHER_IPV6,
+    ETHER_LENGTH_LIMIT,
+    ETHER_QINQ,
+    ETHER_QINQ_9200,
+    ETHER_QINQ_OLD,
+    ETHER_VLAN,
+    LINK_ETHER_TYPE,
+    LINK_TRANSPORT,
+    LINK_WIFI_SWAPPED,
+    MAX_VLAN_TAGS,
+    NO_TUNNEL,
+    carries_others,
+)
+from sensor.kernel.tunnels import peel_frame, peel_protocol
+from sensor.kernel.udp_tunnels import peel_datagram
+from sensor.kernel.wire import little16, u8, u16, u32, u48
 
-# Ether types (IEEE 802 numbers).
-ETHER_IPV4, ETHER_ARP, ETHER_IPV6 = 0x0800, 0x0806, 0x86DD
-ETHER_VLAN, ETHER_QINQ, ETHER_QINQ_OLD, ETHER_QINQ_9200 = 0x8100, 0x88A8, 0x9100, 0x9200
-ETHER_LENGTH_LIMIT = 0x0600  # below: an IEEE 802.3 length, LLC follows
-MAX_VLAN_TAGS = 8
-
-# IP protocol numbers (IANA).
-IP_HOP_BY_HOP, IP_ICMP, IP_TCP, IP_UDP, IP_ROUTING, IP_FRAGMENT = 0, 1, 6, 17, 43, 44
-IP_AH, IP_ICMP6, IP_NO_NEXT, IP_DESTINATION, IP_MOBILITY, IP_HIP, IP_SHIM6 = 51, 58, 59, 60, 135, 139, 140
-MAX_IPV6_EXTENSIONS = 16
-
-V4_MAPPED = np.int64(0xFFFF) << np.int64(32)
+MAX_TUNNELS = 8  # headers of tunnels that are taken off, one inside the other
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -68,6 +74,67 @@ def locate(buf, start, end, wire_end, link, h, notices):
     h[H_SRC_MAC] = -1
     h[H_DST_MAC] = -1
     h[H_FRAGMENT] = 0
+    kind = surface(buf, start, end, wire_end, link, h, notices)
+    if kind >= STEP_PROTO:
+        kind = under(buf, kind, h, notices)
+    return kind
+
+
+@njit(cache=True, nogil=True)
+def under(buf, step, h, notices):
+    """Takes off one tunnel after the other, down to the innermost flow that can be read. Returns its counter.
+
+    Where what a tunnel carries is no IP, is cut, or is not what its port let expect, the packet counts for the tunnel's flow.
+    """
+    flow = -1
+    for _ in range(MAX_TUNNELS):
+        if step == STEP_PROTO or step == STEP_UDP:
+            flow = CLASSIFIED_UDP if step == STEP_UDP else CLASSIFIED_OTHER
+            for i in range(H_KEPT):
+                h[H_SAVED + i] = h[i]
+            link = peel_datagram(buf, h, notices) if step == STEP_UDP else peel_protocol(buf, h, notices)
+            if link == NO_TUNNEL:
+                return flow
+        else:
+            link = peel_frame(buf, step, h, notices)
+        kind = h[H_WHY] if link == NO_TUNNEL else inside(buf, link, h, notices)
+        if kind >= STEP_PROTO:
+            step = kind
+        elif kind <= CLASSIFIED_OTHER or kind == IGNORED_LATER_FRAGMENT or flow < 0:
+            return kind
+        else:
+            notices[TUNNEL_UNREAD] += 1
+            return saved(flow, h)
+    notices[TUNNEL_TOO_DEEP] += 1
+    if step == STEP_PROTO or step == STEP_UDP:
+        return CLASSIFIED_UDP if step == STEP_UDP else CLASSIFIED_OTHER
+    return IGNORED_NOT_IP if flow < 0 else saved(flow, h)
+
+
+@njit(cache=True, nogil=True)
+def saved(flow, h):
+    """Goes back to the flow of the tunnel."""
+    for i in range(H_KEPT):
+        h[i] = h[H_SAVED + i]
+    return flow
+
+
+@njit(cache=True, nogil=True)
+def inside(buf, link, h, notices):
+    """What was found inside a tunnel."""
+    at, end, wire_end = h[H_NEXT_AT], h[H_NEXT_END], h[H_NEXT_WIRE]
+    if link == LINK_ETHER_TYPE:
+        return by_ether_type(buf, at, end, wire_end, h[H_NEXT_TYPE], h, notices)
+    if link == LINK_TRANSPORT:
+        return transport(buf, at, end, h[H_NEXT_TYPE], h, notices)
+    if link == LINK_WIFI_SWAPPED:
+        return wifi(buf, at, end, wire_end, True, h, notices)
+    return surface(buf, at, end, wire_end, link, h, notices)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def surface(buf, start, end, wire_end, link, h, notices):
+    """A frame down to its outermost flow; or layout.STEP_* where it may carry others."""
     if link == 1:
         return ethernet(buf, start, end, wire_end, h, notices)
     if link in (101, 12, 14, 228, 229):
@@ -93,9 +160,11 @@ def locate(buf, start, end, wire_end, link, h, notices):
             return DROPPED_MALFORMED
         if start + length > end:
             return DROPPED_TRUNCATED
-        return wifi(buf, start + length, end, wire_end, h, notices)
+        return wifi(buf, start + length, end, wire_end, False, h, notices)
     if link == 105:
-        return wifi(buf, start, end, wire_end, h, notices)
+        return wifi(buf, start, end, wire_end, False, h, notices)
+    if link in (9, 10, 50, 51, 104, 192, 239):
+        return carried(start, end, wire_end, link, STEP_LINK, h)
     return IGNORED_LINK_TYPE
 
 
@@ -131,7 +200,19 @@ def by_ether_type(buf, at, end, wire_end, kind, h, notices):
         return IGNORED_ARP
     if kind < ETHER_LENGTH_LIMIT:
         return snap(buf, at, end, wire_end, h, notices)
+    if carries_others(kind):
+        return carried(at, end, wire_end, kind, STEP_ETHER, h)
     return IGNORED_NOT_IP
+
+
+@njit(cache=True, nogil=True)
+def carried(at, end, wire_end, kind, step, h):
+    """Leaves it to `under` to look into what an ether type or a link type carries."""
+    h[H_PAYLOAD] = at
+    h[H_END] = end
+    h[H_MISSING] = max(wire_end - end, 0)
+    h[H_NEXT_TYPE] = kind
+    return step
 
 
 @njit(cache=True, nogil=True)
@@ -151,10 +232,12 @@ def snap(buf, at, end, wire_end, h, notices):
 
 @njit(cache=True, nogil=True)
 def loopback(buf, start, end, wire_end, h, notices):
-    """BSD null/loop: four bytes of address family in either byte order, then IP."""
+    """BSD null/loop: four bytes of address family in either byte order, then IP; some write Cisco HDLC under this type."""
     if end - start < 4:
         return DROPPED_TRUNCATED
     family = u32(buf, start)
+    if family >> 16 in (0x0F00, 0x8F00):
+        return by_ether_type(buf, start + 4, end, wire_end, family & 0xFFFF, h, notices)
     if family > 0xFFFF:
         family = little16(buf, start)
     if family in (2, 10, 23, 24, 28, 30):  # AF_INET and the AF_INET6 of Linux, Windows, the BSDs and macOS
@@ -163,13 +246,16 @@ def loopback(buf, start, end, wire_end, h, notices):
 
 
 @njit(cache=True, nogil=True)
-def wifi(buf, start, end, wire_end, h, notices):
-    """IEEE 802.11 data frames without encryption (IEEE 802.11-2020, 9.2.4)."""
+def wifi(buf, start, end, wire_end, swapped, h, notices):
+    """IEEE 802.11 data frames without encryption (IEEE 802.11-2020, 9.2.4).
+
+    `swapped`: the two bytes of the frame control have changed places. Of an aggregate of frames (A-MSDU, 9.3.2.2) the first.
+    """
     if end - start < 24:
         # Acknowledgements and the like are shorter than a data header.
         return IGNORED_WIFI_NOT_DATA if end - start >= 2 and (u8(buf, start) & 0x0C) != 8 else DROPPED_TRUNCATED
-    control = u8(buf, start)
-    flags = u8(buf, start + 1)
+    control = u8(buf, start + 1 if swapped else start)
+    flags = u8(buf, start if swapped else start + 1)
     if (control & 0x0C) != 8 or (control & 0x40) != 0:  # not a data frame, or a null one
         return IGNORED_WIFI_NOT_DATA
     if flags & 0x40:
@@ -178,10 +264,14 @@ def wifi(buf, start, end, wire_end, h, notices):
     direction = flags & 3
     if direction == 3:
         at += 6
+    aggregate = False
     if control & 0x80:  # QoS
+        aggregate = at < end and (u8(buf, at) & 0x80) != 0
         at += 2
         if flags & 0x80:
             at += 4
+    if aggregate:
+        at += 14  # the first subframe's addresses and length
     if at > end:
         return DROPPED_TRUNCATED
     if direction == 0:
@@ -194,145 +284,3 @@ def wifi(buf, start, end, wire_end, h, notices):
         h[H_DST_MAC] = u48(buf, start + 4)
         h[H_SRC_MAC] = u48(buf, start + 16)
     return snap(buf, at, end, wire_end, h, notices)
-
-
-@njit(cache=True, nogil=True, forceinline=True)
-def ip(buf, at, end, wire_end, h, notices):
-    if at >= end:
-        return DROPPED_TRUNCATED
-    version = u8(buf, at) >> 4
-    if version == 4:
-        return ipv4(buf, at, end, wire_end, h, notices)
-    if version == 6:
-        return ipv6(buf, at, end, wire_end, h, notices)
-    return DROPPED_MALFORMED
-
-
-@njit(cache=True, nogil=True, forceinline=True)
-def ipv4(buf, at, end, wire_end, h, notices):
-    """RFC 791 3.1. A total length of 0 is what segmentation offload leaves: the frame's own length counts then."""
-    if at + 20 > end:
-        return DROPPED_TRUNCATED
-    header = (u8(buf, at) & 15) * 4
-    total = u16(buf, at + 2)
-    if total == 0:
-        total = wire_end - at
-    if header < 20 or total < header:
-        return DROPPED_MALFORMED
-    if at + header > end:
-        return DROPPED_TRUNCATED
-    fragment = u16(buf, at + 6)
-    h[H_TTL] = u8(buf, at + 8)
-    h[H_SRC_HIGH] = 0
-    h[H_SRC_LOW] = V4_MAPPED | u32(buf, at + 12)
-    h[H_DST_HIGH] = 0
-    h[H_DST_LOW] = V4_MAPPED | u32(buf, at + 16)
-    if fragment & 0x1FFF:
-        return IGNORED_LATER_FRAGMENT
-    if fragment & 0x2000:
-        h[H_FRAGMENT] = 1
-        notices[FIRST_FRAGMENTS] += 1
-    payload_end = at + total
-    h[H_MISSING] = max(payload_end - end, 0)
-    return transport(buf, at + header, min(payload_end, end), u8(buf, at + 9), h, notices)
-
-
-@njit(cache=True, nogil=True, forceinline=True)
-def ipv6(buf, at, end, wire_end, h, notices):
-    """RFC 8200 3 and 4: the fixed header, then extension headers in any order, bounded."""
-    if at + 40 > end:
-        return DROPPED_TRUNCATED
-    length = u16(buf, at + 4)
-    payload_end = wire_end if length == 0 else at + 40 + length  # 0: jumbogram or segmentation offload
-    h[H_TTL] = u8(buf, at + 7)
-    h[H_SRC_HIGH] = i64(buf, at + 8)
-    h[H_SRC_LOW] = i64(buf, at + 16)
-    h[H_DST_HIGH] = i64(buf, at + 24)
-    h[H_DST_LOW] = i64(buf, at + 32)
-    h[H_MISSING] = max(payload_end - end, 0)
-    stop = min(payload_end, end)
-    proto = u8(buf, at + 6)
-    at += 40
-    for _ in range(MAX_IPV6_EXTENSIONS):
-        if proto == IP_FRAGMENT:
-            if at + 8 > stop:
-                return DROPPED_TRUNCATED
-            fragment = u16(buf, at + 2)
-            proto = u8(buf, at)
-            at += 8
-            if fragment & 0xFFF8:
-                return IGNORED_LATER_FRAGMENT
-            if fragment & 1:
-                h[H_FRAGMENT] = 1
-                notices[FIRST_FRAGMENTS] += 1
-        elif proto in (IP_HOP_BY_HOP, IP_ROUTING, IP_DESTINATION, IP_MOBILITY, IP_HIP, IP_SHIM6):
-            if at + 8 > stop:
-                return DROPPED_TRUNCATED
-            step = (u8(buf, at + 1) + 1) * 8
-            if at + step > stop:
-                return DROPPED_TRUNCATED
-            proto = u8(buf, at)
-            at += step
-        elif proto == IP_AH:
-            # RFC 4302 2.2: length in 32-bit words, minus 2.
-            if at + 8 > stop:
-                return DROPPED_TRUNCATED
-            step = (u8(buf, at + 1) + 2) * 4
-            if at + step > stop:
-                return DROPPED_TRUNCATED
-            proto = u8(buf, at)
-            at += step
-        else:
-            return transport(buf, at, stop, proto, h, notices)
-    return DROPPED_MALFORMED
-
-
-@njit(cache=True, nogil=True, forceinline=True)
-def transport(buf, at, end, proto, h, notices):
-    """TCP (RFC 9293 3.1), UDP (RFC 768); every other protocol is a flow without ports."""
-    h[H_PROTO] = proto
-    h[H_SRC_PORT] = 0
-    h[H_DST_PORT] = 0
-    h[H_TCP_FLAGS] = 0
-    h[H_SEQUENCE] = 0
-    h[H_PAYLOAD] = at
-    h[H_END] = end
-    if proto == IP_TCP:
-        if at + 20 > end:
-            return short_transport(buf, at, end, h, notices, CLASSIFIED_TCP)
-        header = (u8(buf, at + 12) >> 4) * 4
-        if header < 20:
-            return DROPPED_MALFORMED
-        h[H_SRC_PORT] = u16(buf, at)
-        h[H_DST_PORT] = u16(buf, at + 2)
-        h[H_SEQUENCE] = u32(buf, at + 4)
-        h[H_TCP_FLAGS] = u8(buf, at + 13)
-        h[H_PAYLOAD] = min(at + header, end)
-        return CLASSIFIED_TCP
-    if proto == IP_UDP:
-        if at + 8 > end:
-            return short_transport(buf, at, end, h, notices, CLASSIFIED_UDP)
-        length = u16(buf, at + 4)
-        h[H_SRC_PORT] = u16(buf, at)
-        h[H_DST_PORT] = u16(buf, at + 2)
-        h[H_PAYLOAD] = at + 8
-        stop = at + length
-        if length >= 8 and stop <= end + h[H_MISSING]:  # else 0 (RFC 2675 4), or the first fragment of more
-            h[H_END] = min(stop, end)
-            h[H_MISSING] = max(stop - end, 0)
-        return CLASSIFIED_UDP
-    if proto in (IP_ICMP, IP_ICMP6):
-        return CLASSIFIED_ICMP
-    return CLASSIFIED_OTHER
-
-
-@njit(cache=True, nogil=True)
-def short_transport(buf, at, end, h, notices, kind):
-    """A transport header that the capture or the fragment cut: its ports still tell the flow, if they are there."""
-    if at + 4 > end:
-        notices[PORTS_UNREAD] += 1
-        return DROPPED_TRUNCATED
-    h[H_SRC_PORT] = u16(buf, at)
-    h[H_DST_PORT] = u16(buf, at + 2)
-    h[H_PAYLOAD] = end
-    return kind

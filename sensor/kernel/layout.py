@@ -195,6 +195,10 @@ COUNTERS = (
     DROPPED_TABLE_FULL,
 ) = range(len(COUNTERS))
 
+# What `headers.surface` returns in place of a counter where something may be inside: an IP protocol or UDP port of tunnels
+# (a flow in any case), an ether type or a link type that carries others.
+STEP_PROTO, STEP_UDP, STEP_ETHER, STEP_LINK = 100, 101, 102, 103
+
 # Things noticed beside the accounting of frames; a frame may count in several or in none.
 NOTICES = (
     "first_fragments",
@@ -208,6 +212,31 @@ NOTICES = (
     "collect_limit",  # a stream grew past what is put together for a name
     "bytes_on_wire",
     "ports_unread",  # the packet ends before its ports
+    "tunnel_vntag",  # `tunnel_*`: such a header was taken off
+    "tunnel_pbb",  # a frame in a frame: IEEE 802.1ah, FabricPath
+    "tunnel_mpls",
+    "tunnel_pppoe",
+    "tunnel_ppp",
+    "tunnel_nsh",
+    "tunnel_ip_in_ip",
+    "tunnel_6in4",
+    "tunnel_ah",
+    "tunnel_etherip",
+    "tunnel_gre",
+    "tunnel_nvgre",
+    "tunnel_pptp",
+    "tunnel_erspan",
+    "tunnel_l2tp",
+    "tunnel_vxlan",
+    "tunnel_geneve",
+    "tunnel_gtp",
+    "tunnel_teredo",
+    "tunnel_tzsp",
+    "tunnel_capwap",
+    "tunnel_lisp",
+    "tunnel_ayiya",
+    "tunnel_unread",  # what a tunnel carries could not be read: its frame counts for the flow of the tunnel
+    "tunnel_too_deep",  # more tunnels in each other than are taken off
 )
 (
     FIRST_FRAGMENTS,
@@ -221,9 +250,33 @@ NOTICES = (
     COLLECT_LIMIT,
     BYTES_ON_WIRE,
     PORTS_UNREAD,
+    TUNNEL_VNTAG,
+    TUNNEL_PBB,
+    TUNNEL_MPLS,
+    TUNNEL_PPPOE,
+    TUNNEL_PPP,
+    TUNNEL_NSH,
+    TUNNEL_IP_IN_IP,
+    TUNNEL_6IN4,
+    TUNNEL_AH,
+    TUNNEL_ETHERIP,
+    TUNNEL_GRE,
+    TUNNEL_NVGRE,
+    TUNNEL_PPTP,
+    TUNNEL_ERSPAN,
+    TUNNEL_L2TP,
+    TUNNEL_VXLAN,
+    TUNNEL_GENEVE,
+    TUNNEL_GTP,
+    TUNNEL_TEREDO,
+    TUNNEL_TZSP,
+    TUNNEL_CAPWAP,
+    TUNNEL_LISP,
+    TUNNEL_AYIYA,
+    TUNNEL_UNREAD,
+    TUNNEL_TOO_DEEP,
 ) = range(len(NOTICES))
 
-# Header fields of one frame, as `headers.locate` leaves them in its int64 scratch array.
 # One address in a DNS answer.
 ANSWER = np.dtype(
     [
@@ -266,6 +319,7 @@ HIT = np.dtype(
 # What only the watch for hidden traffic wants: a flow's own name or beginning, what DNS told, what was asked, an address or port.
 HIT_SEEN, HIT_SEEN_TOLD, HIT_SEEN_ASKED, HIT_SEEN_ADDRESS = 20, 21, 22, 23
 
+# Header fields of one frame, as `headers.locate` leaves them in its int64 scratch array.
 (
     H_PROTO,
     H_SRC_HIGH,
@@ -284,11 +338,18 @@ HIT_SEEN, HIT_SEEN_TOLD, HIT_SEEN_ASKED, HIT_SEEN_ADDRESS = 20, 21, 22, 23
     H_SRC_MAC,
     H_DST_MAC,
     H_FRAGMENT,
+    H_KEPT,  # up to here: kept while a tunnel is looked into
     H_SIDE,
     H_BUCKET,
     H_WARMED,
-    H_SIZE,
-) = range(21)
+    H_NEXT_AT,  # what a tunnel carries: where it begins, where what was captured of it ends, where it ended on the wire
+    H_NEXT_END,
+    H_NEXT_WIRE,
+    H_NEXT_TYPE,  # an ether type, or a link type
+    H_WHY,  # counter of a frame in which there is no flow
+    H_SAVED,  # room for the first H_KEPT fields
+) = range(27)
+H_SIZE = H_SAVED + H_KEPT
 
 # Idle times after which a flow has ended, in packet time.
 NS = 1_000_000_000

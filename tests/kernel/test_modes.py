@@ -17,6 +17,26 @@ from tests import captures
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "pcaps" / "clinic-morning.pcap"
 FRAMES = 4000
+TUNNELS = [
+    "ndpi__ah.pcapng",
+    "ndpi__gre.pcapng",
+    "ndpi__ipv6_in_gtp.pcap",
+    "ndpi__syslog.pcap",
+    "suricata__decode-nsh-type1.pcap",
+    "suricata__geneve-decoder.pcap",
+    "suricata__pppoe.pcap",
+    "suricata__vxlan-decoder-01.pcap",
+    "zeek__erspanI.pcap",
+    "zeek__erspanII.pcap",
+    "zeek__erspanIII.pcap",
+    "zeek__mixed-vlan-mpls.pcap",
+    "zeek__tunnels-4in4.pcap",
+    "zeek__tunnels-6in4.pcap",
+    "zeek__tunnels-ayiya3.pcap",
+    "zeek__tunnels-gre-aruba-amsdu.pcap",
+    "zeek__tunnels-gre-over-udp-4754.pcap",
+    "zeek__tunnels-gtp-gtp6_gtp_0x32.pcap",
+]
 MODES = {
     "compiled": {},
     "bounds checked": {"NUMBA_BOUNDSCHECK": "1"},
@@ -48,6 +68,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         chosen = sorted(path for path in folder.iterdir() if path.suffix in {".pcap", ".pcapng"})
         # Every twentieth: all link types, tunnels and damage are among them, and the interpreted run stays bounded.
         paths += [path for path in chosen[::20] if readable(path)]
+        paths += [folder / name for name in TUNNELS if folder / name not in paths]
     work = tmp_path_factory.mktemp("modes")
     return {mode: run(mode, work, paths) for mode in MODES}
 
