@@ -7,7 +7,7 @@ FUZZ_STAMP := $(VENV)/.installed-fuzz
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 
-.PHONY: setup demo test check format lint types imports bench fuzz oracles lock clean pcaps
+.PHONY: setup demo test check format lint types imports bench fuzz lock clean pcaps
 
 setup: $(STAMP)
 
@@ -45,10 +45,6 @@ fuzz: $(FUZZ_STAMP)
 $(FUZZ_STAMP): $(STAMP) requirements-fuzz.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	@touch $(FUZZ_STAMP)
-
-# Every capture against tshark; the normal tests leave out those whose labels hold no name.
-oracles: setup
-	WARDWATCH_ORACLES=all $(BIN)/python -m pytest tests/oracles
 
 pcaps: setup
 	$(BIN)/python -m pcaps.clinic_morning

@@ -37,6 +37,7 @@ from sensor.kernel.layout import (
     KIND_SEGMENT,
     KIND_STUN,
     KIND_TLS,
+    NAMED_ASKED,
     NAMED_BY_DNS,
     NAMED_ITSELF,
     NAMED_MATCHED,
@@ -420,7 +421,12 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
                 asker = station_of(stations, clue["dst_mac"], control, seed)
                 if asker >= 0 and not stations[asker]["router"]:
                     remember(memory, MAC_MARK, clue["dst_mac"], row, clue, control, seed)
+            row = marks[clue["slot"]]
+            # A server's answer to what was never seen asked, as in a mirror of one direction, says what the question was.
+            asked = clue["sequence"] == 0 or (clue["src_port"] == PORT_DNS and not row["named"] & NAMED_ASKED)
             if clue["name_id"] > 0 and clue["sequence"] == 0:
+                row["named"] = row["named"] | NAMED_ASKED
+            if clue["name_id"] > 0 and asked:
                 if see[clue["name_id"]]:
                     write_hit(hits[used], i, HIT_SEEN_ASKED, clue["name_id"], 0, clue["number"], clue["time_ns"],
                               clue["source"], side, router)  # fmt: skip

@@ -156,6 +156,7 @@ FLAG_SEEN = 128  # beside HELLO_*: the flow begins in a way that is watched for
 PHASE_UNDECIDED, PHASE_COLLECTING, PHASE_DONE, PHASE_LATER = 0, 1, 2, 3  # the last: watched for TLS that begins later
 NAMED_ITSELF, NAMED_BY_DNS, NAMED_MATCHED = 1, 2, 4  # the last: a signature matched the name that DNS gave
 NAMED_SEEN = 64  # DNS or the address told of something that hides what the flow is; its own name may tell otherwise
+NAMED_ASKED = 8  # a DNS question was seen in this flow
 
 TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK = 1, 2, 4, 16
 STATE_FIN_0, STATE_FIN_1, STATE_RST, STATE_SYN, STATE_BOTH, STATE_BASE_0, STATE_BASE_1 = 1, 2, 4, 8, 16, 32, 64
