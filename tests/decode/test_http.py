@@ -3,6 +3,7 @@ import pytest
 from sensor.decode.http import MAX_HEAD_BYTES, METHODS, HttpRequest, request
 from sensor.model import Malformed
 from tests.decode.samples import HTTP_REQUEST
+from tests.proofs import proves
 
 
 def host_of(raw: bytes) -> str | None:
@@ -11,6 +12,7 @@ def host_of(raw: bytes) -> str | None:
     return found.host
 
 
+@proves("HTTP, Host", "bytes made by hand")
 def test_a_request():
     assert request(HTTP_REQUEST) == HttpRequest("GET", "/index.html", "www.example.com")
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from sensor.decode.stun import StunMessage, message
 from sensor.model import Malformed
 from tests.decode.samples import STUN_LONG_TERM, STUN_REQUEST, STUN_RESPONSE_V4, STUN_RESPONSE_V6, u16, vector16
+from tests.proofs import proves
 
 COOKIE = bytes.fromhex("2112a442")
 TRANSACTION = bytes(range(12))
@@ -24,6 +25,7 @@ def read(raw: bytes) -> StunMessage:
     return found
 
 
+@proves("STUN, realm, software, username", "RFC 5769, 2.1")
 def test_the_request_of_rfc_5769():
     found = read(STUN_REQUEST)
     assert (found.method, found.cls, found.magic) == (1, 0, True)
@@ -46,6 +48,7 @@ def test_the_responses_of_rfc_5769(raw, address):
     assert found.mapped is None
 
 
+@proves("STUN, realm, software, username", "RFC 5769, 2.4")
 def test_the_long_term_request_of_rfc_5769():
     found = read(STUN_LONG_TERM)
     assert found.realm == "example.org"
@@ -122,6 +125,7 @@ def test_bytes_behind_the_message_are_not_looked_at():
     assert read(STUN_REQUEST + b"\xff" * 9) == read(STUN_REQUEST)
 
 
+@proves("STUN, classic", "bytes made by hand after RFC 3489, 11")
 def test_classic_stun():
     """RFC 3489, as Zoom's direct calls send it: no cookie, an attribute of their own."""
     raw = stun(0x0001, attribute(0x0101, b"12345678901234567890"), cookie=b"\x01\x02\x03\x04")

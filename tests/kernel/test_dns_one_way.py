@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dns.flags
 import dns.message
+import dns.rcode
 import pytest
 
 from sensor.kernel import layout
@@ -20,7 +20,7 @@ def query(name: str) -> bytes:
 
 def response(name: str, *, rcode: int = 0) -> bytes:
     message = dns.message.make_response(dns.message.make_query(name, "A", id=7))
-    message.set_rcode(rcode)
+    message.set_rcode(dns.rcode.from_text(str(rcode)))
     return message.to_wire()
 
 
