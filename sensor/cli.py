@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+KINDS = ["ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy"]  # those of sensor.classify.visibility
 EPILOG = """exit status: 0 done; 1 something around wardwatch failed (a capture, the store); 2 a mistake in what was asked or
 configured; 3 done, with warnings (a damaged capture, for example). A shell calls anything over 128 a signal."""
 
@@ -24,6 +25,13 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _replay(commands.add_parser("replay", help="read captures and tell what the policy says of them"))
     _violations(commands.add_parser("violations", help="list what the store holds"))
+    seen = commands.add_parser("visibility", help="list what could not be read, by network and hour")
+    _common(seen)
+    seen.add_argument("--network", help="only this network")
+    seen.add_argument("--kind", choices=KINDS, help="only this kind of hidden traffic")
+    seen.add_argument("--since", metavar="TIME", help="hours that begin at or after, as for violations")
+    seen.add_argument("--until", metavar="TIME", help="hours that begin before")
+    seen.add_argument("--format", choices=["table", "json"], default="table")
     explain = commands.add_parser("explain", help="why one verdict is what it is, step by step")
     explain.add_argument("id", help="an episode's id, or the beginning of it")
     _common(explain)
@@ -111,6 +119,10 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import violations
 
         return violations.run(options)
+    if options.command == "visibility":
+        from sensor.commands import visibility
+
+        return visibility.run(options)
     if options.command == "explain":
         from sensor.commands import explain
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sensor.model import Episode, Evidence, FlowKey, Observation
     from sensor.pipeline import FlowRow
-    from sensor.statement import Statement, Sums
+    from sensor.statement import NetworkHour, Statement, Sums
 
 
 def line(record: dict[str, Any]) -> str:
@@ -128,17 +128,21 @@ def observation_record(seen: Observation) -> dict[str, Any]:
     }
 
 
+def hour_record(one: NetworkHour) -> dict[str, Any]:
+    """A line of `--visibility`: one network in one hour, and whether it could be seen."""
+    return {
+        "record": "hour",
+        "network": one.network,
+        "hour": rfc3339(one.hour_ns),
+        **_sums(one.sums),
+        "seen": not one.reasons,
+        "reasons": list(one.reasons),
+    }
+
+
 def statement_records(found: Statement) -> Iterator[dict[str, Any]]:
     """The last lines of `--visibility`: one for each network and hour, and one of sums."""
-    for one in found.hours:
-        yield {
-            "record": "hour",
-            "network": one.network,
-            "hour": rfc3339(one.hour_ns),
-            **_sums(one.sums),
-            "seen": not one.reasons,
-            "reasons": list(one.reasons),
-        }
+    yield from map(hour_record, found.hours)
     yield {"record": "statement", **_sums(found.total), "frames": found.frames, "frames_lost": found.lost}
 
 

@@ -143,14 +143,14 @@ def visibility(found: Statement | None, seen: Sequence[Observation], made: Setup
     else:
         words = ("named by themselves", "named by DNS only", "with an encrypted name", "in tunnels", "unnamed")
         parts = [
-            f"{_share(flows, total.all_flows)} {word} ({_share(size, total.all_bytes)})"
+            f"{share(flows, total.all_flows)} {word} ({share(size, total.all_bytes)})"
             for word, flows, size in zip(words, total.flows, total.bytes, strict=True)
         ]
         out.print(
             f"Visibility: of {total.all_flows} flows to servers elsewhere (in brackets, of their bytes)", soft_wrap=True
         )
         out.print(
-            f"{', '.join(parts)}; {_share(total.one_way_flows, total.all_flows)} showed one side only.", soft_wrap=True
+            f"{', '.join(parts)}; {share(total.one_way_flows, total.all_flows)} showed one side only.", soft_wrap=True
         )
     if found.lost:
         out.print(f"{found.lost} of {found.frames} frames were lost: cut off, or no room in the flow table.")
@@ -174,18 +174,24 @@ def _observed(out: Console, seen: Sequence[Observation], made: Setup) -> None:
         groups.setdefault((one.network, one.kind), []).append(one)
     for (network, kind), each in sorted(groups.items()):
         devices = {one.device.id for one in each if one.device is not None}
-        who = f"{len(devices)} devices, " if devices else ""
+        who = f"{counted(len(devices), 'device')}, " if devices else ""
         flows, size = sum(one.flows for one in each), sum(one.bytes_up + one.bytes_down for one in each)
         name = made.app_names.get(kind, kind)
         hours = len({one.hour_ns for one in each})
-        least = max(one.strength for one in each).label
+        most = max(one.strength for one in each).label
         out.print(
-            f"{escape(network)}: {name}, {who}{flows} flows, {wording.size(size)}, in {hours} hours ({least}).",
+            f"{escape(network)}: {name}, {who}{counted(flows, 'flow')}, {wording.size(size)}, "
+            f"in {counted(hours, 'hour')} ({most}).",
             soft_wrap=True,
         )
 
 
-def _share(part: int, whole: int) -> str:
+def counted(number: int, thing: str) -> str:
+    """A number and its thing: one flow, two flows."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def share(part: int, whole: int) -> str:
     """A share for people; never 0 % of something nor 100 % of less than all."""
     if not whole or not part:
         return "0 %"

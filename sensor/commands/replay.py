@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from sensor import records, setup, tables
-from sensor.classify.episodes import stamped
+from sensor.classify.episodes import packet_id, stamped
 from sensor.classify.signatures import canonical
 from sensor.commands.output import LinesFile, refuse_overwriting, standard_output
 from sensor.model import Outcome
@@ -51,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
         observations: list[Observation] = []
 
         def observe(seen: Observation) -> None:
+            seen = replace(seen, evidence=tuple(replace(one, packet_id=packet_id(one)) for one in seen.evidence))
             observations.append(seen)
             lines.observation(seen)
 
@@ -71,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
         if totals.statement is not None:
             lines.statement(totals.statement)
         progress.stop()
+        keeper.observed(observations, totals.statement)
         keeper.finish(source, planned.files)
         with standard_output():
             if not options.json:
@@ -172,6 +175,24 @@ class _Keeper:
         for episode, stored in zip(self._waiting, result.ids, strict=True):
             self.stored_ids[episode.id] = stored
         self._waiting.clear()
+
+    def observed(self, seen: Sequence[Observation], statement: Statement | None) -> None:
+        """What could not be read is stored beside the episodes."""
+        if self._store is None:
+            return
+        from sensor.store import Sighting
+
+        made = [
+            Sighting("observation", one.kind, one.network, one.device.id if one.device is not None else "", one.hour_ns,
+                     one.flows, one.bytes_up + one.bytes_down, records.observation_record(one))
+            for one in seen
+        ]  # fmt: skip
+        made += [
+            Sighting("hour", "", hour.network, "", hour.hour_ns, hour.sums.all_flows, hour.sums.all_bytes,
+                     records.hour_record(hour))
+            for hour in (statement.hours if statement is not None else ())
+        ]  # fmt: skip
+        self._store.observe(made)
 
     def finish(self, source: CaptureSource, files: Sequence[Path]) -> None:
         """Everything is stored when this returns. `files` are those of the source, in its order."""

@@ -67,8 +67,8 @@ def _filter(options: argparse.Namespace, made: setup.Setup) -> tuple[Filter, fro
         device=only if only.startswith("mac:") else None,  # a device with a MAC has IP addresses too
         network=options.network,
         outcomes=None if options.outcome == "all" else (Outcome(options.outcome),),
-        since_ns=_moment("--since", options.since, zone),
-        until_ns=_moment("--until", options.until, zone),
+        since_ns=moment("--since", options.since, zone),
+        until_ns=moment("--until", options.until, zone),
         state=options.state,
     )
     return chosen, ids
@@ -87,7 +87,7 @@ def _is_of(row: Row, ids: frozenset[str] | None) -> bool:
     return ids is None or not ids.isdisjoint((device.id, *(f"ip:{address}" for address in device.addresses)))
 
 
-def _moment(option: str, text: str | None, zone: str) -> int | None:
+def moment(option: str, text: str | None, zone: str) -> int | None:
     """A time as text, of the site's zone where it names none, in nanoseconds."""
     if text is None:
         return None

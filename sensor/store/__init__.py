@@ -14,6 +14,7 @@ from sensor.store.records import (
     Filter,
     Revision,
     Row,
+    Sighting,
     Snapshots,
     StoredEpisode,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Filter",
     "Revision",
     "Row",
+    "Sighting",
     "Snapshots",
     "Store",
     "StoredEpisode",

@@ -111,3 +111,17 @@ class Counts:
     evidence: int
     sources: int
     outcomes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Something that could not be read: one kind at one device in one hour, or a network's hour. `details` is the whole record, as JSON."""
+
+    record: str  # observation or hour
+    kind: str
+    network: str
+    device_id: str  # empty for an hour, and in an excluded network
+    hour_ns: int
+    flows: int
+    bytes: int
+    details: Mapping[str, object]

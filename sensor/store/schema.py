@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSIONS = ("0001", "0002")  # the migrations in migrations/versions, oldest first; a test holds them equal
+VERSIONS = ("0001", "0002", "0003")  # the migrations in migrations/versions, oldest first; a test holds them equal
 VERSION = VERSIONS[-1]
 APPLICATION = "wardwatch"
 
@@ -229,4 +229,21 @@ heads = Table(
     Index(None, "listed", "outcome", "device_id", "start_ns", "episode_id"),
     Index(None, "listed", "outcome", "network", "start_ns", "episode_id"),
     Index(None, "lineage_id", "outcome", "start_ns", "episode_id"),
+)
+
+# What could not be read: observations, and hours of networks. Rows only ever come in; an excluded network has no devices here.
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("id", Text, primary_key=True),  # made of what it says: the same replay adds nothing
+    Column("recorded_ns", BigInteger, nullable=False),
+    Column("record", Text, nullable=False),  # observation or hour
+    Column("kind", Text, nullable=False),  # empty for an hour
+    Column("network", Text, nullable=False),
+    Column("device_id", Text, nullable=False),  # empty for an hour, and in an excluded network
+    Column("hour_ns", BigInteger, nullable=False),
+    Column("flows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("details", Text, nullable=False),  # JSON object: the whole record
+    Index(None, "hour_ns", "network"),
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from sensor.store import reading, writing
+from sensor.store import reading, sightings, writing
 from sensor.store.failures import translated
-from sensor.store.records import AppendResult, Counts, Cursor, Filter, Row, Snapshots, StoredEpisode
+from sensor.store.records import AppendResult, Counts, Cursor, Filter, Row, Sighting, Snapshots, StoredEpisode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,6 +62,23 @@ class Store:
         """One episode by id or a prefix that only it has; StoreError if there is none or more than one."""
         with translated(self._place):
             return reading.episode(self._engine, id_or_prefix)
+
+    def observe(self, seen: Sequence[Sighting]) -> int:
+        """Store what could not be read; how many were new. Those that say the same as a stored one add nothing."""
+        with translated(self._place):
+            return sightings.append(self._engine, seen)
+
+    def sightings(
+        self,
+        *,
+        network: str | None = None,
+        kind: str | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """The records of what could not be read, by hour and network; of several views of one, the fullest."""
+        with translated(self._place):
+            return sightings.listed(self._engine, network, kind, since_ns, until_ns)
 
     def counts(self) -> Counts:
         """How much the store holds."""

@@ -77,13 +77,13 @@ def _remember(connection: Connection, snapshots: Snapshots, now_ns: int) -> None
     for table, texts in ((schema.policies, snapshots.policies), (schema.signature_sets, snapshots.signatures)):
         for key, text in texts.items():
             hash_, snapshot = printable(key), printable(text)
-            _insert_missing(connection, table, [{"hash": hash_, "snapshot": snapshot, "recorded_ns": now_ns}])
+            insert_missing(connection, table, [{"hash": hash_, "snapshot": snapshot, "recorded_ns": now_ns}])
             if connection.scalar(select(table.c.snapshot).where(table.c.hash == hash_)) != snapshot:
                 raise StoreError(f"the store has another text under the hash {hash_} in {table.name}")
     for source, sha256 in snapshots.sources:
         values = source_values(source, sha256)
         fingerprint = hashlib.sha256(to_json(values).encode()).hexdigest()
-        _insert_missing(connection, schema.sources, [{"fingerprint": fingerprint, "recorded_ns": now_ns, **values}])
+        insert_missing(connection, schema.sources, [{"fingerprint": fingerprint, "recorded_ns": now_ns, **values}])
 
 
 def _lineages(connection: Connection, episodes: Iterable[Episode], now_ns: int) -> dict[Pair, int]:
@@ -105,8 +105,8 @@ def _subjects(connection: Connection, episodes: Iterable[Episode], now_ns: int) 
     """Ids of all devices with their apps, made where missing, and locked until the commit."""
     pairs = sorted({(printable(one.device.id), app_key_of(one.app, one.candidates)) for one in episodes})
     devices = [{"id": id_, "recorded_ns": now_ns} for id_ in sorted({device for device, _ in pairs})]
-    _insert_missing(connection, schema.devices, devices)
-    _insert_missing(connection, schema.labels, [{"app_key": key} for key in sorted({key for _, key in pairs})])
+    insert_missing(connection, schema.devices, devices)
+    insert_missing(connection, schema.labels, [{"app_key": key} for key in sorted({key for _, key in pairs})])
     found = _ids(connection, schema.subjects, ("device_id", "app_key"), pairs, {})
     for some in chunks(sorted(found.values())):
         # SQLite's only writer is this one already; PostgreSQL lets others write about other subjects meanwhile.
@@ -126,7 +126,7 @@ def _ids(
     found = _find_ids(connection, table, names, pairs)
     missing = [pair for pair in pairs if pair not in found]
     if missing:
-        _insert_missing(connection, table, [{names[0]: one, names[1]: other, **more} for one, other in missing])
+        insert_missing(connection, table, [{names[0]: one, names[1]: other, **more} for one, other in missing])
         found |= _find_ids(connection, table, names, missing)
     return found
 
@@ -140,7 +140,7 @@ def _find_ids(connection: Connection, table: Table, names: tuple[str, str], pair
     return found
 
 
-def _insert_missing(connection: Connection, table: Table, rows: list[Values]) -> None:
+def insert_missing(connection: Connection, table: Table, rows: list[Values]) -> None:
     """Insert rows, leaving alone those whose unique key is there: both engines say it in the same words."""
     if not rows:
         return

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
 from sensor.model import Outcome
-from sensor.store import Cursor, Filter, Store, schema
+from sensor.store import Cursor, Filter, Sighting, Store, schema
 from sensor.store.migrations import as_sql, config, upgrade
 from sensor.store.reading import queries
 from tests.store.make import episode
@@ -68,6 +68,13 @@ def test_what_was_recorded_cannot_be_changed(store: Store, table: str, statement
     store.append([episode()])
     with store._engine.connect() as connection, pytest.raises(IntegrityError, match=f"{table} is append-only"):
         connection.execute(text(statement.format(table)))
+
+
+@pytest.mark.parametrize("statement", ["UPDATE sightings SET flows = 0", "DELETE FROM sightings"])
+def test_what_could_not_be_read_cannot_be_changed(store: Store, statement: str) -> None:
+    store.observe([Sighting("hour", "", "Ward", "", 0, 1, 1, {"record": "hour"})])
+    with store._engine.connect() as connection, pytest.raises(IntegrityError, match="sightings is append-only"):
+        connection.execute(text(statement))
 
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
@@ -125,6 +132,8 @@ def test_the_schema_is_one_that_postgresql_takes(psql: list[str], store: Store) 
             refused = run(psql, statement)
             assert refused.returncode != 0
             assert "is append-only" in refused.stderr
+    refused = run(psql, "DELETE FROM sightings")
+    assert "sightings is append-only" in refused.stderr
     store.append([episode(), episode(app=None, candidates=("whatsapp", "zoom"))])
     for chosen in (Filter(), Filter(app="zoom", network="Staff", outcomes=tuple(Outcome), since_ns=1, state="new")):
         with store._engine.connect() as connection:

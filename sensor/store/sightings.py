@@ -1,0 +1,82 @@
+"""What could not be read: appending and listing. A record says all of itself, so its id is made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from sensor.store import schema
+from sensor.store.loading import chunks
+from sensor.store.opening import READING
+from sensor.store.texts import printable, to_json
+from sensor.store.writing import insert_missing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Engine
+
+    from sensor.store.records import Sighting
+
+table = schema.sightings.c
+COPIED = frozenset({"evidence"})  # a copy of a capture has another name, and the same packets
+
+
+def append(engine: Engine, sightings: Sequence[Sighting]) -> int:
+    """See Store.observe."""
+    now_ns = time.time_ns()
+    rows = [_row(one, now_ns) for one in sightings]
+    with engine.begin() as connection:
+        known: set[str] = set()
+        for some in chunks([row["id"] for row in rows]):
+            known |= set(connection.scalars(select(table.id).where(table.id.in_(some))))
+        fresh = {row["id"]: row for row in rows if row["id"] not in known}
+        insert_missing(connection, schema.sightings, list(fresh.values()))
+    return len(fresh)
+
+
+def _row(one: Sighting, now_ns: int) -> dict[str, Any]:
+    said = {key: value for key, value in one.details.items() if key not in COPIED}
+    return {
+        "id": hashlib.sha256(to_json(said).encode()).hexdigest()[:32],
+        "recorded_ns": now_ns,
+        "record": one.record,
+        "kind": one.kind,
+        "network": printable(one.network),
+        "device_id": printable(one.device_id),
+        "hour_ns": one.hour_ns,
+        "flows": one.flows,
+        "bytes": one.bytes,
+        "details": to_json(one.details),
+    }
+
+
+def listed(
+    engine: Engine, network: str | None, kind: str | None, since_ns: int | None, until_ns: int | None
+) -> list[dict[str, Any]]:
+    """See Store.sightings."""
+    query = select(schema.sightings).order_by(table.hour_ns, table.network, table.record, table.kind, table.device_id)
+    if network is not None:
+        query = query.where(table.network == printable(network))
+    if kind is not None:
+        query = query.where(table.kind == kind)
+    if since_ns is not None:
+        query = query.where(table.hour_ns >= since_ns)
+    if until_ns is not None:
+        query = query.where(table.hour_ns < until_ns)
+    fullest: dict[tuple[Any, ...], Any] = {}
+    with engine.connect().execution_options(**READING) as connection, connection.begin():
+        for row in connection.execute(query):
+            place = row.hour_ns, row.network, row.record, row.kind, row.device_id
+            known = fullest.get(place)
+            if known is None or _fullness(row) > _fullness(known):
+                fullest[place] = row
+    return [json.loads(row.details) for row in fullest.values()]
+
+
+def _fullness(row: Any) -> tuple[int, int, int, str]:
+    return row.flows, row.bytes, row.recorded_ns, row.id
