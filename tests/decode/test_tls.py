@@ -8,6 +8,7 @@ from sensor.decode.tls import MAX_HELLO_BYTES, ClientHello, ServerHello, client_
 from sensor.model import Malformed
 from tests.decode import samples
 from tests.decode.samples import FULL_HELLO, RFC_HELLO, SERVER_HELLO, extension, records, server_name, vector8, vector16
+from tests.proofs import proves
 
 
 def test_every_field_of_a_hello():
@@ -24,6 +25,8 @@ def test_every_field_of_a_hello():
     )
 
 
+@proves("TLS, ALPN", "RFC 9001, A.2")
+@proves("TLS, supported versions", "RFC 9001, A.2")
 def test_the_hello_of_rfc_9001():
     hello = client_hello(RFC_HELLO)
     assert isinstance(hello, ClientHello)

@@ -23,6 +23,7 @@ from sensor.kernel.internet import MAX_IPV6_EXTENSIONS
 from sensor.kernel.shapes import MAX_VLAN_TAGS
 from sensor.model import LinkType
 from tests import captures
+from tests.proofs import proves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -209,7 +210,13 @@ AH = (51, b"\x04\0\0" + bytes(20))
 
 
 @pytest.mark.parametrize("link", ALL_LINKS)
-@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize(
+    "version",
+    [
+        pytest.param(4, marks=proves("IPv4", "frames made by hand, on every link type")),
+        pytest.param(6, marks=proves("IPv6", "frames made by hand, on every link type")),
+    ],
+)
 @pytest.mark.parametrize(
     ("proto", "body", "kind"), [(TCP, tcp(b"abc"), "classified_tcp"), (UDP, udp(b"abc"), "classified_udp")]
 )
@@ -321,6 +328,8 @@ def test_every_reason_has_a_frame():
     assert {kind for kind, _, _ in REASONS} == set(layout.COUNTERS) - {"dropped_table_full"}
 
 
+@proves("VLAN", "frames made by hand")
+@proves("QinQ", "frames made by hand")
 def test_vlans():
     assert look(ether(WHOLE)).notices == {}
     one = look(ether(WHOLE, tags=((0x8100, 0xE005),)))
