@@ -42,6 +42,11 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument(
         "path", nargs="?", help="a file or folder of your own; without it, those that come with wardwatch"
     )
+    coverage = signatures.add_parser(
+        "coverage", help="what can prove each app and activity, and on which real captures it was proven"
+    )
+    coverage.add_argument("app", nargs="?", help="only this app, by its id")
+    coverage.add_argument("--json", action="store_true", help="everything, as one JSON object")
     config = commands.add_parser("config", help="the configuration file").add_subparsers(
         dest="action", metavar="ACTION", required=True
     )
@@ -130,6 +135,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "signatures":
         from sensor.commands import signatures
 
+        if options.action == "coverage":
+            return signatures.coverage(options.app, as_json=options.json)
         return signatures.check(options.path)
     from sensor.commands import config
 

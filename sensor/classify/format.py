@@ -24,7 +24,7 @@ VISIBILITY_SERVICES: Final = ("resolver", "oblivious", "question", "hello", "rel
 
 _RULE_KEYS: Final = (
     *("id", "exact", "regex", "suffix", "except", "ranges", "ports", "stun", "first_bytes"),
-    *("strength", "service", "activity", "source", "seen", "confidence", "note"),
+    *("strength", "service", "activity", "source", "seen", "confidence", "note", "proven"),
 )
 _FIRST_BYTES_KEYS: Final = ("proto", "from", "at", "hex", "mask", "min_bytes", "max_bytes")
 _STUN_KEYS: Final = ("realm", "username", "software", "methods", "attributes", "length", "value", "carries", "only")
@@ -42,6 +42,7 @@ _EXAMPLE_KEYS: Final = (*_EXAMPLE_KINDS, "rule", "port", "proto", "from", "lengt
 _EXAMPLE_STUN_KEYS: Final = ("realm", "username", "software", "method", "attributes")
 _WORD_ID: Final = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*\Z")
 _VERSION: Final = re.compile(r"[A-Za-z0-9.+_-]{1,40}\Z")
+_CAPTURE: Final = re.compile(r"[\w.-]+/[\w.-]+ [\w.+-]+\Z")
 _LONG_HEX: Final = re.compile(r"([0-9a-f]{2}){1,1500}\Z")
 
 
@@ -72,6 +73,7 @@ def rule(app: str, top: Field, *, context: bool, visibility: bool = False) -> Ru
         seen=_seen(keys),
         confidence=keys["confidence"].one_of(CONFIDENCES) if "confidence" in keys else "",
         note=keys["note"].text(longest=1000) if "note" in keys else "",
+        proven=_proven(keys["proven"]) if "proven" in keys else (),
         file=top.file,
         line=top.line,
     )
@@ -179,6 +181,14 @@ def _seen(keys: dict[str, Field]) -> str:
     if not _SEEN.match(text):
         keys["seen"].fail(f"{text!r} is not a year, a month or a date such as 2024-10-01")
     return text
+
+
+def _proven(given: Field) -> tuple[str, ...]:
+    """Real captures by their public repository and file name."""
+    for item in given.items():
+        if not _CAPTURE.match(item.text()):
+            item.fail(f"{item.text()!r} is not of the form 'owner/repository file.pcap'")
+    return _distinct([(item, item.text()) for item in given.items()])
 
 
 def octets(item: Field) -> bytes:

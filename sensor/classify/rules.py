@@ -108,6 +108,7 @@ class Rule:
     seen: str = ""
     confidence: str = ""
     note: str = ""
+    proven: tuple[str, ...] = ()  # real captures, public ones, in which it was met
     file: str = ""
     line: int = 0
 

@@ -233,6 +233,12 @@ def first_payload(buf, start, end, found):
 
 
 @njit(cache=True, nogil=True, forceinline=True)
+def is_stun(buf, start, length, missing):
+    """RFC 8489 5: the magic cookie, and a length that fills the datagram. Meta's relays use types from 0x0800 on."""
+    return length >= 20 and u32(buf, start + 4) == STUN_MAGIC and length + missing - u16(buf, start + 2) == 20
+
+
+@njit(cache=True, nogil=True, forceinline=True)
 def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rules):
     """Judges a UDP payload. Returns the kind of clue it is, or 0."""
     found[F_READ] = READ_PENDING
@@ -259,9 +265,8 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
         if length >= 12:
             kind = KIND_NAMING
             limit = NAMING_CLUES
-    elif first < 4:
-        if length >= 20 and (length + missing - u16(buf, start + 2)) == 20 and u32(buf, start + 4) == STUN_MAGIC:
-            kind = KIND_STUN
+    elif first < 0x40 and is_stun(buf, start, length, missing):
+        kind = KIND_STUN
     elif (first >= 0xC0 or first & 0xCB == 0x09) and length >= LEAST_BYTES:
         is_client = side == row["opener"] or (sport >= 1024 and dport >= 1024)
         limit = quic_clues(buf, start, first, length, missing, is_client)

@@ -138,6 +138,8 @@ MISTAKES = {
         r"rules\[0\]\.stun\.length",
         "with attributes only",
     ),
+    "no capture": (GOOD + "    proven: [wa_voice.pcap]\n", 11, r"rules\[0\]\.proven\[0\]", "owner/repository"),
+    "no captures": (GOOD + "    proven: []\n", 11, r"rules\[0\]\.proven", "is empty"),
     "stun ports alone": (
         with_rule("    stun: {methods: [1]}\n    ports: [udp 3478]\n"),
         *(11, r"rules\[0\]\.ports", "goes with ranges here"),

@@ -230,7 +230,7 @@ def test_every_kind_of_rule_fits_a_message_with_a_dialect(rule, data):
 
 
 def looks_like_stun(data: bytes) -> bool:
-    return data[0] < 4 and data[4:8] == b"\x21\x12\xa4\x42" and len(data) == 20 + int.from_bytes(data[2:4], "big")
+    return data[0] < 0x40 and data[4:8] == b"\x21\x12\xa4\x42" and len(data) == 20 + int.from_bytes(data[2:4], "big")
 
 
 @pytest.mark.captures
