@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from sensor.classify.candidates import candidates
 from sensor.model import Activity, Device, Episode, Evidence, FlowKey, Outcome, RuleMatch, Strength, Verdict
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def claim(flow: Flow) -> Claim | None:
     if strength < Strength.STRONG:
         return None
     near = [one for one in evidence if latest - one.time_ns <= AMBIGUOUS_NS and one.match.strength == strength]
-    apps = tuple(dict.fromkeys(one.match.app for one in near if not one.match.context))
+    apps = candidates(near)
     if not apps:  # a shared name: it says whose service it is, and accuses nobody
         apps = tuple(dict.fromkeys(one.match.app for one in near))
         return Claim(apps, strength, Activity.BACKGROUND, True, tuple(near))
