@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sensor.model import Evidence
+
+AMBIGUOUS_NS: Final = 10_000_000_000  # two names of one address, asked for within this time: either may be meant
+SHAPES: Final = frozenset({"stun", "payload", "media"})  # what a flow looks like holds for all of it
+
+
+def decisive(evidence: Iterable[Evidence]) -> list[Evidence]:
+    """The strongest evidence; of names only those about as late as the last piece, for a later name replaces an earlier."""
+    listed = list(evidence)
+    strength = max((one.match.strength for one in listed), default=0)
+    latest = max((one.time_ns for one in listed), default=0)
+    return [
+        one
+        for one in listed
+        if one.match.strength == strength and (one.kind in SHAPES or latest - one.time_ns <= AMBIGUOUS_NS)
+    ]
 
 
 def candidates(evidence: Iterable[Evidence]) -> tuple[str, ...]:

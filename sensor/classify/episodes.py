@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sensor.classify.candidates import candidates
+from sensor.classify.candidates import candidates, decisive
 from sensor.model import Activity, Device, Episode, Evidence, FlowKey, Outcome, RuleMatch, Strength, Verdict
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ SETTLE_NS = 5_000_000_000
 MAX_EVIDENCE = 64  # kept of one episode: the first of each rule and value, then the earliest
 MAX_NAMES = 64
 MAX_HINTED = 32  # flows to an app's range that wait for an episode of it, for each device
-AMBIGUOUS_NS = 10_000_000_000  # two names of one address, asked for within this time: either may be meant
 
 
 @dataclass(slots=True, eq=False)
@@ -74,11 +73,10 @@ def claim(flow: Flow) -> Claim | None:
         evidence = flow.told
     if not evidence:
         return None
-    latest = max(one.time_ns for one in evidence)
     strength = max(one.match.strength for one in evidence)
     if strength < Strength.STRONG:
         return None
-    near = [one for one in evidence if latest - one.time_ns <= AMBIGUOUS_NS and one.match.strength == strength]
+    near = decisive(evidence)
     apps = candidates(near)
     if not apps:  # a shared name: it says whose service it is, and accuses nobody
         apps = tuple(dict.fromkeys(one.match.app for one in near))
