@@ -10,12 +10,18 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["sensor"]):
-    from tests.fuzz.memory import Flat
-    from tests.fuzz.targets import KERNEL, TARGETS
+from tests.fuzz.names import KERNEL, PIPELINE
 
-    if sys.argv[1:2] == [KERNEL]:
-        import tests.fuzz.kernel  # noqa: F401 - here, so that the loop is watched too
+NAME = sys.argv[1] if len(sys.argv) > 1 else ""
+# Numba cannot compile what atheris has put its marks into, so only the interpreted loop is watched.
+with atheris.instrument_imports(include=["sensor"], exclude=[] if NAME == KERNEL else ["sensor.kernel"]):
+    from tests.fuzz.memory import Flat
+    from tests.fuzz.targets import TARGETS
+
+    if NAME == KERNEL:
+        import tests.fuzz.kernel  # here, so that what it imports is watched too
+    elif NAME == PIPELINE:
+        import tests.fuzz.pipeline  # noqa: F401
 
 # libFuzzer keeps its corpus in memory and adds to it all the time; a leak of a few bytes in each input is far more.
 GROWTH_BYTES = 256 << 20

@@ -18,6 +18,7 @@ from sensor.model import Malformed
 from tests.decode import google, samples, sealing
 from tests.decode.test_promise import DECODERS, answer
 from tests.fuzz.counting import counted_cursors
+from tests.fuzz.names import KERNEL, PIPELINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,7 +111,18 @@ def kernel_seeds() -> list[bytes]:
     return seeds()
 
 
-KERNEL = "kernel"
+def pipeline_run(data: bytes) -> Any:
+    from tests.fuzz.pipeline import run
+
+    return run(data)
+
+
+def pipeline_seeds() -> list[bytes]:
+    from tests.fuzz.pipeline import seeds
+
+    return seeds()
+
+
 TARGETS: dict[str, Target] = {
     **{name: _of_decoder(name) for name in DECODERS},
     "quic.initials opened": Target(
@@ -125,6 +137,7 @@ TARGETS: dict[str, Target] = {
         "quic.QuicHello pieces", crypto_pieces, lambda: [pieces_of_hello(size) for size in (40, 255)], 2048
     ),
     KERNEL: Target(KERNEL, kernel_run, kernel_seeds, 2048),
+    PIPELINE: Target(PIPELINE, pipeline_run, pipeline_seeds, 16 << 10),
 }
 
 

@@ -15,7 +15,8 @@ from tests.fuzz import targets
 from tests.fuzz.by_hypothesis import run_round
 from tests.fuzz.counting import OutsideError, Watched, counted_cursors
 from tests.fuzz.memory import Flat, NotFlatError
-from tests.fuzz.targets import KERNEL, TARGETS, BrokenPromiseError, Target
+from tests.fuzz.names import KERNEL, PIPELINE
+from tests.fuzz.targets import TARGETS, BrokenPromiseError, Target
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = 300
@@ -29,7 +30,7 @@ def test_every_public_decoder_has_a_target() -> None:
     assert [name for name in found if name not in covered] == [], "add them to DECODERS in tests/decode/test_promise.py"
 
 
-@pytest.mark.parametrize("name", [name for name in TARGETS if name != KERNEL])
+@pytest.mark.parametrize("name", [name for name in TARGETS if name not in {KERNEL, PIPELINE}])
 def test_a_short_run(name: str) -> None:
     target = TARGETS[name]
     seeds = target.seeds()
@@ -53,6 +54,14 @@ def test_a_short_run_of_the_interpreted_loop(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.startswith("kernel: ")
+
+
+def test_a_short_run_of_the_whole_line() -> None:
+    target = TARGETS[PIPELINE]
+    seeds = target.seeds()[::12]
+    for seed in seeds:
+        target.run(seed)
+    run_round(target, seeds, 1, EXAMPLES)
 
 
 def test_what_escapes_is_found() -> None:

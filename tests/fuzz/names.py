@@ -1,0 +1,3 @@
+"""Names of the targets that are no decoders."""
+
+KERNEL, PIPELINE = "kernel", "pipeline"
