@@ -5,7 +5,9 @@ python -m tests.fuzz.by_atheris TARGET SECONDS CORPUS
 
 from __future__ import annotations
 
+import pkgutil
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import atheris
@@ -13,15 +15,20 @@ import atheris
 from tests.fuzz.names import KERNEL, PIPELINE
 
 NAME = sys.argv[1] if len(sys.argv) > 1 else ""
-# Numba cannot compile what atheris has put its marks into, so only the interpreted loop is watched.
-with atheris.instrument_imports(include=["sensor"], exclude=[] if NAME == KERNEL else ["sensor.kernel"]):
+if NAME == PIPELINE:
+    # Numba cannot compile what atheris has put its marks into: here the loop is imported without.
+    import sensor.kernel
+
+    for found in pkgutil.iter_modules(sensor.kernel.__path__):
+        import_module(f"sensor.kernel.{found.name}")
+with atheris.instrument_imports(include=["sensor"]):
     from tests.fuzz.memory import Flat
     from tests.fuzz.targets import TARGETS
 
     if NAME == KERNEL:
         import tests.fuzz.kernel  # here, so that what it imports is watched too
     elif NAME == PIPELINE:
-        import tests.fuzz.pipeline  # noqa: F401
+        import tests.fuzz.pipeline  # noqa: F401 - as above
 
 # libFuzzer keeps its corpus in memory and adds to it all the time; a leak of a few bytes in each input is far more.
 GROWTH_BYTES = 256 << 20
