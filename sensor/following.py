@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sensor.classify.devices import device
-from sensor.classify.episodes import EpisodeBook, Flow, weakened
+from sensor.classify.episodes import EpisodeBook, weakened
+from sensor.classify.flows import CALL_SERVICES, UNKNOWN_CALL, Carried, Flow
 from sensor.decode.text import is_address
 from sensor.kernel import layout
-from sensor.model import Evidence, FlowKey, RuleMatch, Strength
+from sensor.model import Activity, Evidence, FlowKey, RuleMatch, Strength
+from sensor.networks import packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +39,14 @@ HIT_KINDS = {
     layout.HIT_DTLS: "dtls_sni",
     layout.HIT_FIRST: "payload",
     layout.HIT_MEDIA: "media",
+    layout.HIT_TIED: "tied",
 }
 NOT_NAMES = frozenset({layout.HIT_STUN, layout.HIT_FIRST, layout.HIT_MEDIA})
+SOCKETS_KEPT = 4096
+MAX_LOOSE = 8  # flows of one socket
+LOOSE_NS = 10 * layout.NS  # a call asks which NAT is in the way before it asks its relays
+PORTED = (6, 17)  # TCP and UDP
+MEDIA = RuleMatch(UNKNOWN_CALL, f"{UNKNOWN_CALL}/media", Strength.SUPPORTING, "call", Activity.CALL_ATTEMPT)
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
 NO_VLAN = 0xFFFF
 MAX_DEVICES = 65536
@@ -81,12 +90,20 @@ class Follower:
         self._known: dict[tuple[int, int, int, int, int], tuple[Device, str]] = {}
         self._ending: NDArray[np.void] = np.zeros(0, layout.FLOW)
         self._ending_at: dict[int, int] = {}
+        self._ticks: NDArray[np.void] = np.zeros(0, layout.TICK)
+        self._tick_ids: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._sockets: dict[tuple[str, int], list[Evidence]] = {}
+        self._loose: dict[tuple[str, int], deque[tuple[int, Flow]]] = {}
+        self._last_socket: dict[str, tuple[str, int]] = {}
         self._weak: dict[tuple[int, int], tuple[RuleMatch, ...]] = {}
 
     def reset(self) -> None:
         """The next packets are of a network of their own."""
         self.flows.clear()
         self._known.clear()
+        self._sockets.clear()
+        self._loose.clear()
+        self._last_socket.clear()
         if self.listed is not None:
             self.listed.clear()
 
@@ -106,7 +123,7 @@ class Follower:
                 if self.watcher is not None:
                     self.watcher.take(clue, hit, text(name_id) if name_id else "")
                 continue
-            if self.listed is not None and name_id:
+            if self.listed is not None and name_id and kind != layout.HIT_FIRST:
                 self.listed.setdefault(flow_id, []).append((HIT_KINDS[kind], text(name_id), number))
             if kind == layout.HIT_DNS_QUERY:
                 continue  # a question is no use yet; the answer speaks once it is followed
@@ -114,6 +131,14 @@ class Follower:
             if kind == layout.HIT_RANGE:
                 self._hint(flow, clue, side, router)
                 continue
+            if kind in {layout.HIT_TIED, layout.HIT_MEDIA}:
+                self._call(flow, kind, hit, clue)
+                continue
+            if kind == layout.HIT_STUN and not match:
+                self._loosely(flow, clue, side, router)
+                continue
+            if kind == layout.HIT_DNS_ANSWER and clue[7] not in PORTED:
+                continue  # a ping to an app's server is no use of it
             if flow is None:
                 who = self._who(clue, side, router) if match else None
                 if who is None:
@@ -122,7 +147,12 @@ class Follower:
             self.book.advance(clue[2])
             if name_id * 16 + kind not in flow.seen:  # what a flow repeats says nothing new
                 flow.seen.add(name_id * 16 + kind)
+                if any(one.service == "telephony" for one in self.matches[match]):
+                    self.book.telephone(flow.device.id, time_ns)
+                    continue
                 self._note(flow, kind, text(name_id), match, number, time_ns, source)
+                if flow.key.proto == "udp":
+                    self._remember_socket(flow)
 
     def _note(self, flow: Flow, kind: int, name: str, match: int, number: int, time_ns: int, source: int) -> None:
         dns = kind == layout.HIT_DNS_ANSWER
@@ -144,6 +174,96 @@ class Follower:
         if tells or (own_name and any(telling(one.match) for one in flow.told)):
             self.book.note(flow, own_name=not dns)
 
+    def _call(self, flow: Flow | None, kind: int, hit: tuple[Any, ...], clue: tuple[Any, ...]) -> None:
+        """Datagrams that are a call's by what they look like, or by their socket or peer."""
+        number, time_ns, source, side, router = hit[4:9]
+        if flow is None:
+            who = self._who(clue, side, router, counted=False)
+            if who is None:
+                return
+            flow = self._flow(clue, side, *who)
+        self.book.advance(clue[2])
+        if kind == layout.HIT_TIED:
+            told = self._sockets.get(_local(flow)) or self._sockets.get(self._last_socket.get(flow.device.id, ("", 0)))
+            if told is not None:
+                self.flows[clue[0]] = flow
+                self._tie(flow, told, (self.files[source], number, time_ns))
+                self._know_socket(flow, told)
+            return
+        self._note_media(flow, number, time_ns, source)
+        self.flows[clue[0]] = flow
+        self.book.note(flow, own_name=True)
+
+    def _loosely(self, flow: Flow | None, clue: tuple[Any, ...], side: int, router: int) -> None:
+        """STUN that tells no app: of a call if its socket is found to be a call's shortly after."""
+        if flow is None:
+            who = self._who(clue, side, router, counted=False)
+            if who is None:
+                return
+            flow = self.flows[clue[0]] = self._flow(clue, side, *who)
+        self._loose.setdefault(_local(flow), deque(maxlen=MAX_LOOSE)).append((clue[2], flow))
+        while len(self._loose) > SOCKETS_KEPT:
+            del self._loose[next(iter(self._loose))]
+
+    def _tie_loose(self, socket: tuple[str, int], time_ns: int) -> None:
+        """Flows of this socket that spoke STUN before it was known to be a call's."""
+        for began_ns, flow in self._loose.pop(socket, ()):
+            if time_ns - began_ns <= LOOSE_NS and not flow.own and not flow.tied:
+                self._tie(flow, self._sockets[socket])
+
+    def _tie(self, flow: Flow, told: list[Evidence], seen: tuple[str, int, int] | None = None) -> None:
+        """The flow is of the same call as those that `told`; `seen`: file, frame and time at which it showed."""
+        first = told[0]
+        file, frame, time_ns = seen or (first.file, first.frame, first.time_ns)
+        value = f"same socket as {first.value} in frame {first.frame}"
+        flow.tied = [
+            replace(one, kind="tied", value=value, file=file, frame=frame, time_ns=time_ns, flow=flow.key)
+            for one in {one.match.rule: one for one in reversed(told)}.values()
+        ]
+        self.book.note(flow, own_name=False)  # what the flow says itself comes first
+
+    def _note_media(self, flow: Flow, number: int, time_ns: int, source: int) -> None:
+        """A run of RTP packets in one direction."""
+        key = flow.key
+        value = f"{layout.MEDIA_RUN} RTP packets in sequence"
+        if len(flow.media) < 2:
+            flow.media.append(Evidence("media", value, self.files[source], number, time_ns, key, MEDIA))
+        server, port = (key.dst, key.dport) if flow.device_is_src else (key.src, key.sport)
+        if not flow.hints:
+            for one in self._match_address(packed(server), key.proto, port):
+                match = replace(one, strength=min(one.strength, Strength.STRONG))
+                flow.hints.append(Evidence("ip_range", server, self.files[source], number, time_ns, key, match))
+
+    def _remember_socket(self, flow: Flow) -> None:
+        """What is known of this flow's local socket, for other flows of it and for those of the peers it names."""
+        told = [one for one in flow.own or flow.told if one.match.service in CALL_SERVICES]
+        strongest = max((one.match.strength for one in told), default=Strength.SUPPORTING)
+        if strongest >= Strength.STRONG:
+            weak = (replace(one, match=weakened(one.match, Strength.STRONG)) for one in told)
+            self._know_socket(
+                flow, [one for one, own in zip(weak, told, strict=True) if own.match.strength == strongest]
+            )
+
+    def _know_socket(self, flow: Flow, told: list[Evidence]) -> None:
+        socket = _local(flow)
+        self._sockets[socket] = told
+        self._last_socket[flow.device.id] = socket
+        while len(self._sockets) > SOCKETS_KEPT:
+            del self._sockets[next(iter(self._sockets))]
+        self._tie_loose(socket, told[-1].time_ns)
+
+    def _take_windows(self, flow: Flow) -> None:
+        """What the flow carries in windows that are over within this batch."""
+        low = int(np.searchsorted(self._tick_ids, flow.flow_id))
+        high = int(np.searchsorted(self._tick_ids, flow.flow_id, side="right"))
+        for tick in self._ticks[low:high].tolist():
+            _, time_ns, start_ns, bytes_0, bytes_1, packets_0, packets_1, *_ = tick
+            if time_ns >= flow.followed_ns:
+                sides = (bytes_0, bytes_1, packets_0, packets_1)
+                if flow.device_side:
+                    sides = (bytes_1, bytes_0, packets_1, packets_0)
+                flow.windows.append(Carried(start_ns, *sides))
+
     def _weakened(self, match: int, most: Strength) -> tuple[RuleMatch, ...]:
         key = (match, int(most))
         made = self._weak.get(key)
@@ -153,6 +273,8 @@ class Follower:
 
     def _hint(self, flow: Flow | None, clue: tuple[Any, ...], side: int, router: int) -> None:
         """A flow without a telling name, to a published range: part of an episode that is open, if there is one."""
+        if clue[7] not in PORTED:
+            return
         who = self._who(clue, side, router, counted=False)
         if who is None or not self.book.expects(who[0].id):
             return
@@ -204,16 +326,24 @@ class Follower:
         a, b = (address(_raw(clue, 0)), clue[13]), (address(_raw(clue, 1)), clue[14])
         src, dst = (a, b) if forward else (b, a)
         key = FlowKey(_protocol(clue[7]), *src, *dst)
-        flow = Flow(clue[0], key, who, network, (side == 0) == forward, clue[17])
+        flow = Flow(clue[0], key, who, network, (side == 0) == forward, clue[5] if side == 0 else 1 - clue[5], clue[17])
+        flow.followed_ns = clue[2]
+        self._take_windows(flow)
         if clue[0] in self._ending_at:
             self._finalise(flow)
         return flow
 
-    def ending(self, rows: NDArray[np.void]) -> None:
-        """These flows end within the batch whose hits come next.
+    def ending(self, rows: NDArray[np.void], ticks: NDArray[np.void]) -> None:
+        """These flows end, and these windows are over, within the batch whose hits come next.
 
-        Final counters for those that are followed; `take` gives them to those it begins to follow.
+        Final counters and windows for those that are followed; `take` gives them to those it begins to follow.
         """
+        self._ticks = ticks[np.argsort(ticks["flow_id"], kind="stable")]
+        self._tick_ids = self._ticks["flow_id"].copy()
+        if len(ticks):
+            known = np.fromiter(self.flows, np.int64, len(self.flows))
+            for flow_id in np.intersect1d(known, self._tick_ids).tolist():
+                self._take_windows(self.flows[flow_id])
         self._ending = rows
         self._ending_at = dict(zip(rows["flow_id"].tolist(), range(len(rows)), strict=True))
         for flow_id in self.flows.keys() & self._ending_at.keys():
@@ -227,6 +357,17 @@ class Follower:
         opener = int(row["opener"])
         from_src, from_dst = int(row[f"bytes_{opener}"]), int(row[f"bytes_{1 - opener}"])
         flow.bytes_up, flow.bytes_down = (from_src, from_dst) if flow.device_is_src else (from_dst, from_src)
+        up, down = flow.device_side, 1 - flow.device_side
+        flow.media_up, flow.media_down = int(row[f"media_{up}"]), int(row[f"media_{down}"])
+        flow.media_first_ns, flow.media_last_ns = int(row["media_first_ns"]), int(row["media_last_ns"])
+        flow.last_window = Carried(
+            int(row["window_ns"]),
+            *(
+                int(row[f"{what}_{side}"]) - int(row[f"tick_{what}_{side}"])
+                for what in ("bytes", "packets")
+                for side in (up, down)
+            ),
+        )
         flow.ended = True
 
     def end(self) -> None:
@@ -234,6 +375,11 @@ class Follower:
         for flow_id in self.flows.keys() & self._ending_at.keys():
             del self.flows[flow_id]
         self._ending_at = {}
+
+
+def _local(flow: Flow) -> tuple[str, int]:
+    key = flow.key
+    return (key.src, key.sport) if flow.device_is_src else (key.dst, key.dport)
 
 
 def telling(match: RuleMatch) -> bool:

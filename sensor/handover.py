@@ -24,6 +24,7 @@ from sensor.decode.stream import Reassembler
 from sensor.decode.text import is_address
 from sensor.decode.x509 import CertificateNames, certificate_names
 from sensor.kernel import layout
+from sensor.kernel.join import PEER
 from sensor.kernel.names import TTL_LIMIT_S
 from sensor.model import Malformed
 from sensor.networks import packed
@@ -84,14 +85,16 @@ class HandOver:
         self,
         names: Names,
         match_stun: Callable[[stun.StunMessage, Any], tuple[str, tuple[RuleMatch, ...]]],
+        match_first: Callable[[Any, bytes], tuple[str, tuple[RuleMatch, ...]]],
         match_name: Callable[[str], tuple[RuleMatch, ...]],
     ) -> None:
-        """`match_stun` gives (text, matches) for whatever a signature knows in a STUN message and its clue.
+        """Each `match_` gives what a signature knows, the first two with a text.
 
-        `match_name` gives those of a name.
+        In a STUN message and its clue, in a flow's first bytes, of a name.
         """
         self._names = names
         self._match_stun = match_stun
+        self._match_first = match_first
         self._match_name = match_name
         self._streams: dict[int, _Stream] = {}  # by flow and side: flow id * 2 + side
         self._held_bytes = 0
@@ -157,7 +160,9 @@ class HandOver:
             elif kind == layout.KIND_DTLS:
                 self._dtls_hello(clue, key, payload)
             elif kind == layout.KIND_STUN:
-                self._stun(clue, name_id, payload)
+                self._stun(index, clue, name_id, payload, extra)
+            elif kind == layout.KIND_FIRST:
+                self._first_bytes(clue, payload)
             elif kind == layout.KIND_NAMING:
                 self._naming(index, clue, announcing.protocol_of(src_port, dst_port), payload, extra)
         return _with_extra(clues, answers, extra)
@@ -216,6 +221,11 @@ class HandOver:
         if request is None:
             return False
         if isinstance(request, Malformed):
+            if request.offset == 0:  # no method of HTTP at all
+                if self._first_bytes(clue, prefix):
+                    return True
+                if len(prefix) < layout.FIRST_STREAM_BYTES:
+                    return False
             self.counts["http_malformed"] += 1
         elif request.host:
             _set_name(clue, layout.KIND_HTTP, self._names.intern(request.host))
@@ -281,9 +291,7 @@ class HandOver:
             if record.type == 5 and record.target:
                 alias = self._names.intern(record.target)
             for address in _addresses(record):
-                data = packed(address)
-                high, low = (int.from_bytes(half, "big", signed=True) for half in (data[:8], data[8:]))
-                extra.answers.append((index, numbers[0], alias, min(record.ttl, TTL_LIMIT_S), high, low))
+                extra.answers.append((index, numbers[0], alias, min(record.ttl, TTL_LIMIT_S), *_halves(address)))
 
     def _learn_public_names(self, config_list: bytes, time_ns: int) -> None:
         names = public_names(config_list)
@@ -328,14 +336,16 @@ class HandOver:
             if hello.sni:
                 _set_name(clue, layout.KIND_DTLS, self._names.intern(hello.sni))
 
-    def _stun(self, clue: Any, number: int, payload: bytes) -> None:
-        """The first message of its dialect: what it says holds for all of them."""
+    def _stun(self, index: int, clue: Any, number: int, payload: bytes, extra: _Extra) -> None:
+        """The first message of its dialect: what it says holds for all of them. Or one that names a peer."""
         clue["read"] = layout.READ_DONE
         message = stun.message(payload)
         if not isinstance(message, stun.StunMessage):
             self.counts["stun_malformed"] += 1
             clue["name_id"] = 0
             return
+        for address, port in map(_address_and_port, message.peers):
+            extra.answers.append((index, int(PEER), port, 0, *_halves(address)))
         text, matches = self._match_stun(message, clue)
         if not matches:
             return
@@ -344,6 +354,18 @@ class HandOver:
             clue["name_id"] = number
         self.matched[number] = matches
         self._names.shown[number] = text
+
+    def _first_bytes(self, clue: Any, payload: bytes) -> bool:
+        """How a stream or datagram begins, as signatures know it; whether any does."""
+        clue["read"] = layout.READ_DONE
+        text, matches = self._match_first(clue, payload)
+        if not matches:
+            return False
+        number = self._names.intern("!=" + text)
+        _set_name(clue, layout.KIND_FIRST, number)
+        self.matched[number] = matches
+        self._names.shown[number] = text
+        return True
 
     def _drop(self, key: int) -> None:
         stream = self._streams.pop(key, None)
@@ -375,6 +397,17 @@ def hello_flags(hello: tls.ClientHello) -> tuple[int, int]:
     if not isinstance(seen, Ech):
         return flags, 0
     return flags | (layout.HELLO_ECH_INNER if seen.inner else layout.HELLO_ECH_OUTER), seen.config_id
+
+
+def _halves(address: str) -> tuple[int, int]:
+    data = packed(address)
+    return int.from_bytes(data[:8], "big", signed=True), int.from_bytes(data[8:], "big", signed=True)
+
+
+def _address_and_port(text: str) -> tuple[str, int]:
+    """From "192.0.2.1:3478" or "[2001:db8::1]:3478"."""
+    address, _, port = text.rpartition(":")
+    return address.strip("[]"), int(port)
 
 
 def _addresses(record: dns.Record) -> tuple[str, ...]:

@@ -184,13 +184,14 @@ class RuleMatch:
     service: str = ""
     activity: Activity = Activity.BACKGROUND
     context: bool = False  # says whose service it is and accuses nobody
+    media: bool = False  # holds where real-time media flows, and only there
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One thing seen in one packet, and what it is evidence of."""
 
-    kind: str  # tls_sni, quic_sni, http_host, dns_answer, dns_query, ip_range, stun
+    kind: str  # tls_sni, quic_sni, http_host, dns_answer, dns_query, ip_range, stun, payload, media, tied
     value: str  # the name, range or attribute
     file: str  # base name of the capture, or the interface
     frame: int
@@ -224,6 +225,15 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """What an episode carried in the ten seconds from `start_ns` on."""
+
+    start_ns: int
+    bytes_up: int
+    bytes_down: int
+
+
+@dataclass(frozen=True, slots=True)
 class Episode:
     """One device, one app, one stretch of use. A new revision replaces none: it is kept beside the earlier ones."""
 
@@ -249,6 +259,7 @@ class Episode:
     signature_version: str
     closed: bool = True
     notes: tuple[str, ...] = field(default=())
+    profile: tuple[Window, ...] = field(default=())  # windows in which something flowed
 
 
 @dataclass(frozen=True, slots=True)

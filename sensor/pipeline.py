@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sensor.classify.episodes import EpisodeBook
+from sensor.classify.flows import CALL_SERVICES
+from sensor.classify.presence import Presence
 from sensor.classify.visibility import KINDS
 from sensor.following import Follower, file_names, halves, row_key, telling
 from sensor.handover import HandOver
@@ -18,7 +20,7 @@ from sensor.kernel.dialect import PREFIX_BYTES
 from sensor.kernel.first import CLIENT, EITHER, SERVER, sieve
 from sensor.kernel.first import TCP as TCP_RULES
 from sensor.kernel.first import UDP as UDP_RULES
-from sensor.kernel.state import HEAP, Joiner, Names, Ranges, Scanner
+from sensor.kernel.state import HEAP, MAX_MATCHES, Joiner, Names, Ranges, Scanner
 from sensor.networks import packed
 from sensor.places import disjoint, stun_places
 from sensor.policy import Facts
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sensor.classify.episodes import Flow
-    from sensor.classify.rules import Rule
+    from sensor.classify.rules import Rule, Side
     from sensor.classify.signatures import SignatureSet
     from sensor.classify.visibility import VisibilitySet
     from sensor.decode.stun import StunMessage
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 NOTHING = np.zeros(0, np.int64)
 NAME_ROWS = 1 << 20
+TCP = 6
 CLOSE_EVERY_NS = 900 * layout.NS
 # Where devices are while no network is configured: RFC 1918, 6598, 3927, 1122, 4193, 4291.
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
@@ -54,13 +57,17 @@ PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.
 
 @dataclass(slots=True)
 class FlowRow:
-    """One flow that ended: its row in the flow table, the names it showed (kind, name, frame), and what was made of it."""
+    """One flow that ended: its row in the flow table, the names it showed (kind, name, frame), and what was made of it.
+
+    `context`: whose network its server is in, where that is all there is to say.
+    """
 
     row: Any
     key: FlowKey
     file: str
     names: list[tuple[str, str, int]]
     flow: Flow | None
+    context: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -112,29 +119,39 @@ class Pipeline:
         self._scanner = Scanner(settings.sensor.flow_table_rows, seeds[0])
         self._names = Names(NAME_ROWS, seeds[1])
         self._joiner = Joiner(settings.sensor.dns_memory_rows, self._names, seeds[2], settings.sensor.flow_table_rows)
-        self._handover = HandOver(self._names, self._match_stun, signatures.match_name)
+        self._handover = HandOver(self._names, self._match_stun, self._match_first, signatures.match_name)
         book = EpisodeBook(
             judge=self._judge,
             idle_ns=settings.sensor.idle.idle_ns,
             emit=on_episode,
             signatures_hash=signatures.hash,
             versions={app.id: str(app.version) for app in signatures.apps.values()},
+            limits=signatures.limits,
+            presence=Presence(
+                {app.id: app.name for app in signatures.apps.values()},
+                {
+                    one.match.rule: one.stun.fan_out
+                    for one in signatures.rules.values()
+                    if one.stun and one.stun.fan_out
+                },
+            ),
         )
         routers = frozenset(int(mac.replace(":", ""), 16) for mac in settings.devices.routers)
         self._follower = Follower(book, self._names, networks, routers, signatures.match_address)
         if on_flow is not None:
             self._follower.listed = {}
         self._match_numbers: dict[tuple[RuleMatch, ...], int] = {(): 0}
+        self._visibility = visibility
         self._tell_joiner(settings, networks)
         self._on_episode = on_episode
         self._on_observation = on_observation
-        self._visibility = visibility
         self._watcher = self._watching(visibility, networks, routers) if visibility is not None else None
         self._statement = Counter(networks, self._joiner.locals)
         self._classified = 0
         self._parallel = parallel
         self._on_progress = on_progress
         self._closed_ns = 0
+        self._unsettled: list[FlowRow] = []
         self.totals = Totals()
 
     def _tell_joiner(self, settings: Settings, networks: Networks) -> None:
@@ -154,6 +171,10 @@ class Pipeline:
         joiner.stun_wanted = np.array(sorted(compared.items()), np.int64).reshape(-1, 2)
         names = sorted({stun.username.encode()[:PREFIX_BYTES] for stun in asked if stun.username})
         long_enough = [name for name in names if len(name) == PREFIX_BYTES]
+        beginnings = signatures.first_bytes_rules()
+        if self._visibility is not None:
+            beginnings += self._visibility.first_bytes_rules()
+        self._scanner.rules = sieve(map(_sieved, beginnings))
         if long_enough:
             joiner.stun_usernames = np.frombuffer(b"".join(long_enough), np.uint8).reshape(-1, PREFIX_BYTES)
 
@@ -168,7 +189,6 @@ class Pipeline:
             emit=self._observed,
         )
         watcher.tell(self._joiner)
-        self._scanner.rules = sieve(_sieved(rule) for rule in visibility.first_bytes_rules())
         return watcher
 
     def _observed(self, seen: Observation) -> None:
@@ -198,6 +218,7 @@ class Pipeline:
         if self._watcher is not None:
             self._watcher.finish()
             self._handover.counts["observations_left_out"] += self._watcher.left_out
+        self._list_settled(everything=True)
         totals, counts = self.totals, self._follower.counts
         self._handover.counts["dns_malformed"] += self._names.broken_messages
         totals.decoders = {what: count for what, count in self._handover.counts.items() if count}
@@ -249,7 +270,7 @@ class Pipeline:
         if self._names.full:
             self._forget_names()
         slots, rows = scanned.ended
-        self._follower.ending(rows)
+        self._follower.ending(rows, scanned.ticks)
         for clues, kept in scanned.parts:
             self._read(kept, clues)
         self._end_flows(slots, rows)
@@ -257,6 +278,7 @@ class Pipeline:
         if abs(scanned.last_ns - self._closed_ns) >= CLOSE_EVERY_NS:
             self._closed_ns = scanned.last_ns
             self._follower.book.close_idle(scanned.last_ns)
+            self._list_settled()
 
     def _read(self, kept: NDArray[np.uint8], clues: NDArray[np.void]) -> None:
         """Clues to names, names to hits, hits to evidence."""
@@ -295,6 +317,8 @@ class Pipeline:
         if number is None:
             number = self._match_numbers[matches] = len(self._follower.matches)
             self._follower.matches.append(matches)
+            if number < MAX_MATCHES:
+                self._joiner.calls[number] = any(one.service in CALL_SERVICES for one in matches)
         return number
 
     def _match_stun(self, message: StunMessage, clue: Any) -> tuple[str, tuple[RuleMatch, ...]]:
@@ -306,6 +330,21 @@ class Pipeline:
         parts = (("realm", message.realm), ("software", message.software), ("username", message.username))
         said = [f"{what} {text}" for what, text in parts if text]
         return said[0] if said else f"method {message.method}", matches
+
+    def _match_first(self, clue: Any, payload: bytes) -> tuple[str, tuple[RuleMatch, ...]]:
+        """What the signatures know of how one side of a flow begins, and the bytes that say so."""
+        from_client = clue["side"] == clue["opener"]
+        proto = "tcp" if clue["proto"] == TCP else "udp"
+        end = "dst" if from_client else "src"
+        server = halves(clue[f"{end}_high"], clue[f"{end}_low"])
+        side: Side = "client" if from_client else "server"
+        matches = self._signatures.match_first_bytes(proto, side, payload, int(clue[f"{end}_port"]), server)
+        if not matches:
+            return "", ()
+        first = self._signatures.rules[matches[0].rule].first_bytes
+        if first is None:
+            return "", ()
+        return f"{payload[first.at : first.at + len(first.value)].hex(' ')} at byte {first.at}", matches
 
     def _end_flows(self, slots: NDArray[np.int32], rows: NDArray[np.void]) -> None:
         """Takes leave of the flows that ended."""
@@ -328,13 +367,36 @@ class Pipeline:
             flow_id, file = int(row["flow_id"]), self._follower.files[int(row["source"])]
             names = listed.pop(flow_id, [])
             if not self._follower.is_excluded(row):
-                on_flow(FlowRow(row, row_key(row), file, names, self._follower.flows.get(flow_id)))
+                key = row_key(row)
+                listing = FlowRow(row, key, file, names, self._follower.flows.get(flow_id), self._contexts_of(key))
+                if listing.flow is not None:
+                    self._unsettled.append(listing)  # what its episode is of may be settled by what comes later
+                else:
+                    on_flow(listing)
+
+    def _contexts_of(self, key: FlowKey) -> tuple[str, ...]:
+        """Ids that accuse nobody, of the published range that one end lies in."""
+        ends = ((key.dst, key.dport), (key.src, key.sport))
+        found = (self._signatures.match_address(packed(address), key.proto, port) for address, port in ends)
+        return tuple(dict.fromkeys(one.app for matches in found for one in matches if one.context))
+
+    def _list_settled(self, *, everything: bool = False) -> None:
+        """Lists flows that ended, once their episodes have closed."""
+        waiting, self._unsettled = self._unsettled, []
+        for listing in waiting:
+            flow = listing.flow
+            open_still = flow is not None and (flow.waits or (flow.episode is not None and not flow.episode.closed))
+            if open_still and not everything:
+                self._unsettled.append(listing)
+            elif self._on_flow is not None:
+                self._on_flow(listing)
 
     def _reset(self) -> None:
         """Forgets everything that one network could tell of another; not the names, which are the same everywhere."""
         self._follower.book.finish()
         if self._watcher is not None:
             self._watcher.finish()
+        self._list_settled(everything=True)
         self._joiner.reset()
         self._handover.reset()
         self._follower.reset()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sensor.classify.episodes import claim
+from sensor.classify.flows import Claim, claim
+from sensor.model import Activity, Strength
 from sensor.statement import CLASS_NAMES
 from sensor.wireshark import evidence_filter
 from sensor.wording import NS, rfc3339
@@ -13,6 +15,7 @@ from sensor.wording import NS, rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sensor.classify.flows import Flow
     from sensor.model import Episode, Evidence, FlowKey, Observation
     from sensor.pipeline import FlowRow
     from sensor.statement import NetworkHour, Statement, Sums
@@ -27,10 +30,24 @@ def _key(key: FlowKey) -> dict[str, Any]:
     return {"proto": key.proto, "src": key.src, "sport": key.sport, "dst": key.dst, "dport": key.dport}
 
 
+def taken_for(flow: Flow | None) -> Claim | None:
+    """What a flow is taken for in the end: as its episode was settled, where it has one."""
+    found = claim(flow) if flow is not None else None
+    if flow is None or flow.episode is None or not flow.episode.closed:
+        return found
+    episode = flow.episode
+    if found is None:  # an address in the app's range, beside its flows
+        return Claim(episode.apps, Strength.SUPPORTING, Activity.BACKGROUND, False, tuple(flow.hints[:1]), episode.call)
+    return replace(found, apps=episode.apps)
+
+
 def flow_record(listed: FlowRow) -> dict[str, Any]:
     """A line of `--flows`: what was counted, which names were seen, what the flow is taken for."""
     row = listed.row
-    found = claim(listed.flow) if listed.flow is not None else None
+    found = taken_for(listed.flow)
+    apps, strength, activity = listed.context, Strength.SUPPORTING, Activity.BACKGROUND
+    if found is not None:
+        apps, strength, activity = found.apps, found.strength, found.activity
     return {
         "file": listed.file,
         "flow": _key(listed.key),
@@ -44,10 +61,10 @@ def flow_record(listed: FlowRow) -> dict[str, Any]:
             for kind, name, frame in dict.fromkeys(listed.names)
             if not (kind == "stun" and name.startswith("!"))  # the loop's own mark of a STUN dialect
         ],
-        "app": found.app if found else None,
-        "candidates": list(found.apps) if found else [],
-        "strength": found.strength.label if found else None,
-        "activity": found.activity.label if found else None,
+        "app": apps[0] if len(apps) == 1 else None,
+        "candidates": list(apps),
+        "strength": strength.label if apps else None,
+        "activity": activity.label if apps else None,
     }
 
 
@@ -101,6 +118,8 @@ def episode_record(episode: Episode) -> dict[str, Any]:
         "signature_version": episode.signature_version,
         "evidence": [evidence_record(one) for one in episode.evidence],
         "evidence_total": episode.evidence_total,
+        "notes": list(episode.notes),
+        "profile": [[rfc3339(one.start_ns), one.bytes_up, one.bytes_down] for one in episode.profile],
     }
 
 

@@ -25,6 +25,7 @@ ACTIVITIES = {
     Activity.VIDEO_CALL: "video call",
     Activity.MEETING: "meeting",
 }
+UNNAMED = {"unknown_call": "no known app"}
 KINDS = {
     "tls_sni": "the name in the TLS ClientHello",
     "quic_sni": "the name in the QUIC Initial's ClientHello",
@@ -35,6 +36,9 @@ KINDS = {
     "dns_query": "a DNS question",
     "ip_range": "the server's address in the app's published range",
     "stun": "an attribute in a STUN message",
+    "payload": "how this side of the flow begins",
+    "media": "what a call's voice or video looks like",
+    "tied": "the local socket of a call that other evidence names",
 }
 
 
@@ -78,7 +82,7 @@ def size(count: int) -> str:
 
 def app_text(episode: Episode, names: Mapping[str, str]) -> str:
     """The app's name, or "WhatsApp or Messenger"."""
-    return " or ".join(names.get(app, app) for app in episode.candidates)
+    return " or ".join(names.get(app, UNNAMED.get(app, app)) for app in episode.candidates)
 
 
 def headline(episode: Episode, names: Mapping[str, str], label: str) -> str:

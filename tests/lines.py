@@ -22,6 +22,11 @@ def no_stun(message: StunMessage, clue: Any) -> tuple[str, tuple[RuleMatch, ...]
     return message.software or "", ()
 
 
+def no_beginning(clue: Any, payload: bytes) -> tuple[str, tuple[RuleMatch, ...]]:
+    """Stands for the signatures: no flow begins in a way that they know."""
+    return "", ()
+
+
 def no_name(name: str) -> tuple[RuleMatch, ...]:
     """Stands for the signatures: `app.example` and what is below belong to one app, `other.example` to another."""
     for app in ("app", "other"):
@@ -35,7 +40,7 @@ class Line:
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self.handover = HandOver(self.loop.names, no_stun, no_name)
+        self.handover = HandOver(self.loop.names, no_stun, no_beginning, no_name)
         self.names: list[tuple[str, str, int]] = []
         self.flags: list[int] = []
 

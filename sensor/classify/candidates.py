@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sensor.model import Evidence
 
 AMBIGUOUS_NS: Final = 10_000_000_000  # two names of one address, asked for within this time: either may be meant
-SHAPES: Final = frozenset({"stun", "payload", "media"})  # what a flow looks like holds for all of it
+SHAPES: Final = frozenset({"stun", "payload", "media", "tied"})  # what a flow looks like holds for all of it
 
 
 def decisive(evidence: Iterable[Evidence]) -> list[Evidence]:

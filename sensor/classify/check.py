@@ -121,7 +121,8 @@ def _finding(error: SignatureError, path: Path) -> Finding:
 def _together(apps: list[App], *, ours: bool) -> list[Finding]:
     """What shows only once the files are put together; `apps` are the files under examination."""
     findings: list[Finding] = []
-    in_force = {} if ours else dict(load().apps)
+    builtin = load()
+    in_force = {} if ours else dict(builtin.apps)
     looked_at: list[tuple[App, App]] = []  # as written, and as in force
     for app in apps:
         try:
@@ -130,7 +131,7 @@ def _together(apps: list[App], *, ours: bool) -> list[Finding]:
             findings.append(_finding(error, BUILTIN))
             continue
         looked_at.append((app, in_force[app.id]))
-    signatures = SignatureSet(in_force)
+    signatures = SignatureSet(in_force, builtin.limits)
     for written, effective in looked_at:
         for rule in written.rules:
             findings += _rule(rule, written)

@@ -1,4 +1,4 @@
-"""Puts flows together to episodes: one device, one app, one stretch of use.
+"""Puts flows together to episodes: one device, one app, one stretch of use; calls apart from all other use.
 
 A flow counts for the app that its own name tells (conclusive), or that DNS told of its server (strong). What DNS told waits
 SETTLE_NS for the flow's own name, which overrules it. An episode opens with its first flow so told, and takes in further
@@ -10,168 +10,25 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sensor.classify.candidates import candidates, decisive
-from sensor.model import Activity, Device, Episode, Evidence, FlowKey, Outcome, RuleMatch, Strength, Verdict
+from sensor.classify.activity import Use
+from sensor.classify.flows import UNKNOWN_CALL, Claim, Flow, claim
+from sensor.classify.opened import Opened
+from sensor.model import Activity, Device, Episode, Evidence, Outcome, RuleMatch, Strength, Verdict, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sensor.classify.activity import Limits
+    from sensor.classify.opened import Place
+    from sensor.classify.presence import Presence
+
+__all__ = ["Claim", "EpisodeBook", "Flow", "claim", "stamped", "weakened"]
+
 SETTLE_NS = 5_000_000_000
-MAX_EVIDENCE = 64  # kept of one episode: the first of each rule and value, then the earliest
-MAX_NAMES = 64
 MAX_HINTED = 32  # flows to an app's range that wait for an episode of it, for each device
-
-
-@dataclass(slots=True, eq=False)
-class Flow:
-    """One flow that some evidence speaks of. Counters are final once `ended`."""
-
-    flow_id: int
-    key: FlowKey
-    device: Device
-    network: str
-    device_is_src: bool  # whether the device sent what `key.src` sends
-    first_ns: int
-    own: list[Evidence] = field(default_factory=list)  # from the flow itself
-    told: list[Evidence] = field(default_factory=list)  # from DNS
-    hints: list[Evidence] = field(default_factory=list)  # from address ranges: supporting
-    overruled: bool = False  # its own name belongs to no app
-    names: list[str] = field(default_factory=list)
-    seen: set[int] = field(default_factory=set)  # numbers of names already noted
-    last_ns: int = 0
-    ended_ns: int = 0  # packet time at which the flow table found that it had ended; it counts as alive until then
-    packets: int = 0
-    bytes_up: int = 0
-    bytes_down: int = 0
-    ended: bool = False
-    waits: bool = False  # for its own name
-    episode: _Open | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a flow is taken for: one app, or candidates."""
-
-    apps: tuple[str, ...]
-    strength: Strength
-    activity: Activity
-    context: bool
-    evidence: tuple[Evidence, ...]
-
-    @property
-    def app(self) -> str | None:
-        return self.apps[0] if len(self.apps) == 1 else None
-
-
-def claim(flow: Flow) -> Claim | None:
-    """What a flow's evidence amounts to; None where it claims no app."""
-    evidence = flow.own
-    if not evidence and not flow.overruled:
-        evidence = flow.told
-    if not evidence:
-        return None
-    strength = max(one.match.strength for one in evidence)
-    if strength < Strength.STRONG:
-        return None
-    near = decisive(evidence)
-    apps = candidates(near)
-    if not apps:  # a shared name: it says whose service it is, and accuses nobody
-        apps = tuple(dict.fromkeys(one.match.app for one in near))
-        return Claim(apps, strength, Activity.BACKGROUND, True, tuple(near))
-    counted = tuple(one for one in near if one.match.app in apps)
-    return Claim(apps, strength, max(one.match.activity for one in counted), False, counted)
-
-
-@dataclass(slots=True, eq=False)
-class _Open:
-    """An episode that is still open."""
-
-    id: str
-    device: Device
-    network: str
-    apps: tuple[str, ...]
-    flows: list[Flow] = field(default_factory=list)
-    evidence: list[Evidence] = field(default_factory=list)
-    kept: set[tuple[str, str]] = field(default_factory=set)
-    seen: int = 0
-    names: dict[str, None] = field(default_factory=dict)
-    addresses: dict[str, None] = field(default_factory=dict)
-    services: dict[str, None] = field(default_factory=dict)
-    activity: Activity = Activity.BACKGROUND
-    strength: Strength = Strength.SUPPORTING
-    # Sums over flows that have ended and can no longer keep the episode open.
-    done_flows: int = 0
-    done_packets: int = 0
-    done_up: int = 0
-    done_down: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-    alive_ns: int = 0
-
-    def add(self, flow: Flow, found: Claim) -> None:
-        flow.episode = self
-        self.flows.append(flow)
-        self.first_ns = min(self.first_ns, flow.first_ns)
-        self.learn(flow, found, found.evidence)
-
-    def learn(self, flow: Flow, found: Claim, evidence: tuple[Evidence, ...]) -> None:
-        self.activity = max(self.activity, found.activity)
-        self.strength = max(self.strength, found.strength)
-        self.addresses[flow.device.address] = None
-        for name in flow.names:
-            if len(self.names) < MAX_NAMES:
-                self.names[name] = None
-        for one in evidence:
-            self.keep(one)
-
-    def take_hint(self, flow: Flow) -> None:
-        flow.episode = self
-        self.flows.append(flow)
-        for one in flow.hints[:1]:
-            self.keep(one)
-
-    def keep(self, one: Evidence) -> None:
-        """Keeps the first evidence of each rule and value, and others while there is room."""
-        self.seen += 1
-        if one.match.service:
-            self.services[one.match.service] = None
-        fresh = (one.match.rule, one.value) not in self.kept
-        if fresh and len(self.kept) < MAX_EVIDENCE:
-            self.kept.add((one.match.rule, one.value))
-            if len(self.evidence) >= MAX_EVIDENCE:
-                self._make_room()
-            self.evidence.append(one)
-        elif len(self.evidence) < MAX_EVIDENCE:
-            self.evidence.append(one)
-
-    def _make_room(self) -> None:
-        """Drops the latest evidence that only repeats an earlier one."""
-        seen: set[tuple[str, str]] = set()
-        repeats = []
-        for index, one in enumerate(self.evidence):
-            if (one.match.rule, one.value) in seen:
-                repeats.append(index)
-            seen.add((one.match.rule, one.value))
-        if repeats:
-            del self.evidence[repeats[-1]]
-
-    def settle(self) -> None:
-        """Moves what can no longer change into the sums."""
-        live = []
-        for flow in self.flows:
-            if flow.ended:
-                self.done_flows += 1
-                self.done_packets += flow.packets
-                self.done_up += flow.bytes_up
-                self.done_down += flow.bytes_down
-                self.last_ns = max(self.last_ns, flow.last_ns)
-                self.alive_ns = max(self.alive_ns, flow.ended_ns)
-            else:
-                live.append(flow)
-        self.flows = live
 
 
 class EpisodeBook:
@@ -188,13 +45,17 @@ class EpisodeBook:
         emit: Callable[[Episode], None],
         signatures_hash: str,
         versions: dict[str, str],
+        limits: Limits,
+        presence: Presence,
     ) -> None:
+        self._limits = limits
+        self._presence = presence
         self._judge = judge
         self._idle_ns = idle_ns
         self._emit = emit
         self._signatures_hash = signatures_hash
         self._versions = versions
-        self._open: dict[tuple[str, tuple[str, ...]], _Open] = {}
+        self._open: dict[Place, Opened] = {}
         self._devices: dict[str, int] = {}  # how many episodes of each device are open, or flows wait
         self._hinted: dict[tuple[str, str], deque[Flow]] = {}
         self._waiting: deque[tuple[int, Flow]] = deque()
@@ -204,9 +65,11 @@ class EpisodeBook:
         """Something was learned of a flow. `own_name`: its own name is known now, so there is nothing to wait for."""
         if flow.episode is not None:
             found = claim(flow)
-            if found is not None and found.apps == flow.episode.apps:
+            if found is not None and (found.apps, found.call) == (flow.episode.apps, flow.episode.call):
                 flow.episode.learn(flow, found, found.evidence[-1:])
                 return
+            if found is not None and set(flow.episode.apps) < set(found.apps) and found.call == flow.episode.call:
+                return  # settled already
             self._detach(flow)
         if own_name:
             self._attach(flow)
@@ -215,21 +78,26 @@ class EpisodeBook:
             self._count_device(flow.device.id, 1)
             self._waiting.append((flow.first_ns + SETTLE_NS, flow))
 
+    def telephone(self, device_id: str, time_ns: int) -> None:
+        """The device speaks as a telephone does: real-time media of no known app are its own."""
+        self._presence.telephone(device_id, time_ns)
+
     def hint(self, flow: Flow) -> bool:
         """Takes a flow into an open episode of its device on supporting evidence, or remembers it for one about to open.
 
         Whether it is worth following at all.
         """
         for one in flow.hints:
-            episode = self._open.get((flow.device.id, (one.match.app,)))
-            if episode is not None and self._is_open_at(episode, flow.first_ns):
-                episode.take_hint(flow)
-                return True
+            for call in (True, False):
+                episode = self._open.get((flow.device.id, (one.match.app,), call))
+                if episode is not None and self._is_open_at(episode, flow.first_ns):
+                    episode.take_hint(flow)
+                    return True
         for one in flow.hints:
             self._hinted.setdefault((flow.device.id, one.match.app), deque(maxlen=MAX_HINTED)).append(flow)
         return True
 
-    def _take_hinted(self, episode: _Open, opener: Flow) -> None:
+    def _take_hinted(self, episode: Opened, opener: Flow) -> None:
         """A call's media may have begun while DNS's word for its flow still waited."""
         for app in episode.apps:
             for flow in self._hinted.pop((episode.device.id, app), ()):
@@ -247,7 +115,8 @@ class EpisodeBook:
         if not any(one.match.strength >= Strength.STRONG for one in episode.evidence):
             for other in episode.flows:
                 other.episode = None
-            self._forget((episode.device.id, episode.apps))
+            episode.closed = True
+            self._forget(episode.place)
 
     def advance(self, time_ns: int) -> None:
         """Packet time has come this far: what DNS told counts for flows that named nothing themselves in time."""
@@ -261,7 +130,11 @@ class EpisodeBook:
         found = claim(flow)
         if found is None or found.context:
             return
-        place = (flow.device.id, found.apps)
+        self._presence.note(flow, found)
+        apps = found.apps
+        if len(apps) > 1 and found.call:
+            apps = self._settled_by_a_call(flow, apps) or apps
+        place = (flow.device.id, apps, found.call)
         episode = self._open.get(place)
         if episode is not None and not self._is_open_at(episode, flow.first_ns):
             self._close(place, episode)
@@ -269,18 +142,43 @@ class EpisodeBook:
         opens = episode is None
         if episode is None:
             self._count_device(flow.device.id, 1)
-            episode = self._open[place] = _Open(
-                episode_id(flow.device, found.apps, found.evidence[0]),
+            episode = self._open[place] = Opened(
+                episode_id(flow.device, apps, found.evidence[0]),
                 flow.device,
                 flow.network,
-                found.apps,
+                apps,
+                found.call,
+                Use(self._limits),
                 first_ns=flow.first_ns,
             )
         episode.add(flow, found)
         if opens:
             self._take_hinted(episode, flow)
+            if found.call and len(apps) == 1:
+                self._settle_others(episode, found.evidence[0])
 
-    def _is_open_at(self, episode: _Open, time_ns: int) -> bool:
+    def _settled_by_a_call(self, flow: Flow, apps: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The one of the candidates of which this device has a call open."""
+        open_calls = []
+        for app in apps:
+            episode = self._open.get((flow.device.id, (app,), True))
+            if episode is not None and self._is_open_at(episode, flow.first_ns):
+                open_calls.append(episode)
+        if len(open_calls) != 1:
+            return None
+        self._presence.tell_why(open_calls[0], apps, open_calls[0].evidence[0])
+        return open_calls[0].apps
+
+    def _settle_others(self, episode: Opened, reason: Evidence) -> None:
+        """A call of one app has begun: flows of this device that could have been of it or of another are of it."""
+        for place, other in list(self._open.items()):
+            mine = place[0] == episode.device.id and place[2] and episode.apps[0] in place[1]
+            if mine and len(place[1]) > 1 and self._is_open_at(other, episode.first_ns):
+                self._presence.tell_why(episode, other.apps, reason)
+                episode.absorb(other)
+                self._forget(place)
+
+    def _is_open_at(self, episode: Opened, time_ns: int) -> bool:
         if time_ns <= episode.alive_ns:
             return True
         episode.settle()
@@ -302,6 +200,7 @@ class EpisodeBook:
     def close_idle(self, time_ns: int) -> None:
         """Closes the episodes that no flow beginning at `time_ns` or later could join."""
         self.advance(time_ns)
+        self._presence.forget_before(min((one.first_ns for one in self._open.values()), default=time_ns))
         for key in [key for key, flows in self._hinted.items() if flows[-1].first_ns < time_ns - 2 * SETTLE_NS]:
             del self._hinted[key]
         for place, episode in list(self._open.items()):
@@ -315,21 +214,42 @@ class EpisodeBook:
         for place, episode in sorted(self._open.items(), key=lambda item: (item[1].first_ns, item[0])):
             self._close(place, episode)
 
-    def _close(self, place: tuple[str, tuple[str, ...]], episode: _Open) -> None:
+    def _close(self, place: Place, episode: Opened) -> None:
         episode.settle()
         self._forget(place)
-        self.closed += 1
-        self._emit(self._finished(episode))
+        episode.closed = True
+        if len(episode.apps) > 1:
+            self._settle_by_presence(episode)
+        finished = self._finished(episode)
+        if finished is not None:
+            self.closed += 1
+            self._emit(finished)
 
-    def _forget(self, place: tuple[str, tuple[str, ...]]) -> None:
+    def _settle_by_presence(self, episode: Opened) -> None:
+        """Of the candidates of a call only one is in use on this device: it is that one."""
+        open_apps = [app for app in episode.apps if (episode.device.id, (app,), False) in self._open]
+        app = self._presence.settle(episode, open_apps)
+        if app is not None:
+            episode.apps = (app,)
+            episode.id = episode_id(episode.device, episode.apps, min(episode.evidence, key=_in_order))
+
+    def _forget(self, place: Place) -> None:
         del self._open[place]
         self._count_device(place[0], -1)
 
-    def _finished(self, episode: _Open) -> Episode:
+    def _finished(self, episode: Opened) -> Episode | None:
+        """The episode as it is told; None where it was no call of a known app and none was held."""
         apps = episode.apps
-        ordered = sorted(episode.evidence, key=lambda one: (one.time_ns, one.frame, one.match.rule, str(one.flow)))
-        evidence = tuple(ordered)
+        meeting = "meeting" in episode.services
+        use = episode.use
+        judged = use.call(episode.activity, meeting=meeting) if episode.call else use.other()
+        if apps == (UNKNOWN_CALL,) and (judged.start_ns is None or self._presence.is_telephone(episode)):
+            return None
+        ordered = sorted((one for one in episode.evidence if one.match.app in {*apps, UNKNOWN_CALL}), key=_in_order)
         device = episode.device
+        start_ns = episode.first_ns if judged.start_ns is None else judged.start_ns
+        end_ns = max(episode.last_ns, start_ns) if judged.end_ns is None else judged.end_ns
+        names = {**episode.names, **self._presence.names_before(episode)}
         pending = Episode(
             id=episode.id,
             device=Device(device.id, device.mac, device.address, tuple(sorted(episode.addresses)), device.notes),
@@ -337,22 +257,28 @@ class EpisodeBook:
             app=apps[0] if len(apps) == 1 else None,
             candidates=apps,
             services=tuple(sorted(episode.services)),
-            activity=episode.activity,
+            activity=judged.activity,
             strength=episode.strength,
-            start_ns=episode.first_ns,
-            end_ns=max(episode.last_ns, episode.first_ns),
+            start_ns=start_ns,
+            end_ns=end_ns,
             bytes_up=episode.done_up,
             bytes_down=episode.done_down,
             packets=episode.done_packets,
             flows=episode.done_flows,
-            evidence=evidence,
-            evidence_total=episode.seen,
-            names=tuple(sorted(episode.names)),
+            evidence=tuple(ordered),
+            evidence_total=episode.seen - (len(episode.evidence) - len(ordered)),
+            names=tuple(sorted(names)),
             verdict=PENDING,
             signatures_hash=self._signatures_hash,
             signature_version=", ".join(f"{app} {self._versions[app]}" for app in apps if app in self._versions),
+            notes=tuple(sorted(episode.notes)),
+            profile=tuple(Window(start, *use.profile[start]) for start in sorted(use.profile)),
         )
         return replace(pending, verdict=self._judge(pending))
+
+
+def _in_order(one: Evidence) -> tuple[int, int, str, str]:
+    return one.time_ns, one.frame, one.match.rule, str(one.flow)
 
 
 PENDING = Verdict(Outcome.UNREVIEWED, "", "", "")  # replaced before an episode is told
@@ -382,4 +308,4 @@ def weakened(match: RuleMatch, strength: Strength) -> RuleMatch:
     """The match at most as strong as its kind of evidence allows."""
     if match.strength <= strength:
         return match
-    return RuleMatch(match.app, match.rule, strength, match.service, match.activity, match.context)
+    return replace(match, strength=strength)

@@ -18,16 +18,30 @@ STRENGTHS: Final = {"supporting": Strength.SUPPORTING, "strong": Strength.STRONG
 ACTIVITIES: Final = {activity.label: activity for activity in Activity}
 CONFIDENCES: Final = ("high", "medium", "low")
 # What part of an application a rule is about. A small vocabulary, so that a report can count by it.
-SERVICES: Final = ("zone", "web", "sign_in", "chat", "files", "call", "meeting", "push", "background", "vendor")
+SERVICES: Final = (
+    "zone",
+    "web",
+    "sign_in",
+    "chat",
+    "files",
+    "call",
+    "meeting",
+    "push",
+    "background",
+    "vendor",
+    "telephony",
+)
 # The same of what hides the use of an app; `question` is the one that counts when a name is asked for.
 VISIBILITY_SERVICES: Final = ("resolver", "oblivious", "question", "hello", "relay", "tunnel", "proxy", "website")
 
 _RULE_KEYS: Final = (
-    *("id", "exact", "regex", "suffix", "except", "ranges", "ports", "stun", "first_bytes"),
+    *("id", "exact", "regex", "suffix", "except", "ranges", "ports", "media", "stun", "first_bytes"),
     *("strength", "service", "activity", "source", "seen", "confidence", "note", "proven"),
 )
 _FIRST_BYTES_KEYS: Final = ("proto", "from", "at", "hex", "mask", "min_bytes", "max_bytes")
-_STUN_KEYS: Final = ("realm", "username", "software", "methods", "attributes", "length", "value", "carries", "only")
+_STUN_KEYS: Final = (
+    *("realm", "username", "software", "methods", "attributes", "length", "value", "carries", "only", "fan_out"),
+)
 
 ONION: Final = "onion"  # RFC 7686: the one zone of a single label that means something by itself
 _RULE_ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
@@ -54,14 +68,15 @@ def rule(app: str, top: Field, *, context: bool, visibility: bool = False) -> Ru
         keys["id"].fail(f"{rule_id!r} is not of small letters, digits and single hyphens")
     kind = _kind(top, keys, visibility=visibility)
     strength = STRENGTHS[keys["strength"].one_of(STRENGTHS)]
-    if kind == "ranges" and strength > Strength.SUPPORTING:
-        keys["strength"].fail("an address range is supporting at most")
+    media = "media" in keys and keys["media"].flag()
+    if kind == "ranges" and strength > (Strength.STRONG if media else Strength.SUPPORTING):
+        keys["strength"].fail(f"an address range is {'strong' if media else 'supporting'} at most")
     activity = ACTIVITIES[keys["activity"].one_of(ACTIVITIES)] if "activity" in keys else Activity.BACKGROUND
     service = keys["service"].one_of(VISIBILITY_SERVICES if visibility else SERVICES)
     return Rule(
         id=rule_id,
         kind=kind,
-        match=RuleMatch(app, f"{app}/{rule_id}", strength, service, activity, context),
+        match=RuleMatch(app, f"{app}/{rule_id}", strength, service, activity, context, media),
         names=_names(kind, keys[kind], visibility=visibility),
         exceptions=_exceptions(keys),
         ranges=_ranges(keys["ranges"]) if "ranges" in keys else (),
@@ -91,6 +106,8 @@ def _kind(top: Field, keys: dict[str, Field], *, visibility: bool) -> Kind:
         keys["ports"].fail("goes with ranges, first_bytes or stun only")
     if kind == "stun" and "ports" in keys and "ranges" not in keys:
         keys["ports"].fail("goes with ranges here, for a STUN server may be at any port")
+    if "media" in keys and kind != "ranges":
+        keys["media"].fail("goes with ranges only")
     if "except" in keys and kind != "suffix":
         keys["except"].fail("goes with suffix only")
     return kind
@@ -216,6 +233,7 @@ def _stun(top: Field) -> Stun:
         value=octets(keys["value"]) if "value" in keys else b"",
         carries=_numbers(keys["carries"], 0xFFFF) if "carries" in keys else (),
         only=_only(keys["only"]) if "only" in keys else None,
+        fan_out=keys["fan_out"].integer(2, 64) if "fan_out" in keys else None,
     )
 
 

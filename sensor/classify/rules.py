@@ -61,6 +61,7 @@ class Stun:
     value: bytes = b""  # with which the attribute's value starts
     carries: tuple[int, ...] = ()  # attributes that must all be there beside
     only: tuple[int, ...] | None = None  # attributes beside which there may be none
+    fan_out: int | None = None  # this app asks so many servers from one socket; tells it from siblings that do not
 
     def compared(self) -> dict[int, int]:
         """Types of the attributes that it asks about, and how many bytes of each it compares."""

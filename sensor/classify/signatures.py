@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sensor.classify import format as signature_format
 from sensor.classify import yamlfile
+from sensor.classify.activity import read_limits
 from sensor.classify.index import AddressIndex, NameIndex
 from sensor.errors import SignatureError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sensor.classify.activity import Limits
     from sensor.classify.rules import App, Ports, Range, Rule, Side, Stun
     from sensor.model import RuleMatch
 
 BUILTIN: Final = Path(__file__).resolve().parents[2] / "signatures"  # installed beside this package
 MAX_FILES: Final = 1000
+LIMITS: Final = "activity.toml"
 
 
 def load(own_folder: Path | None = None, *, builtin: Path | None = None) -> SignatureSet:
@@ -31,7 +34,7 @@ def load(own_folder: Path | None = None, *, builtin: Path | None = None) -> Sign
     for app in apps.values():
         if app.extends:
             raise SignatureError(f"{app.file}:{app.line}: extends: goes with a clinic's own folder only")
-    return SignatureSet(apps)
+    return SignatureSet(apps, read_limits(BUILTIN / LIMITS))
 
 
 def files(path: Path) -> list[Path]:
@@ -87,11 +90,12 @@ def extended(base: App | None, own: App) -> App:
 class SignatureSet:
     """What is in force. Every lookup is total: whatever it is given, it answers with the matches there are."""
 
-    def __init__(self, apps: dict[str, App]) -> None:
+    def __init__(self, apps: dict[str, App], limits: Limits) -> None:
         self.apps: Final = dict(sorted(apps.items()))
         rules = [rule for app in self.apps.values() for rule in sorted(app.rules, key=lambda rule: rule.id)]
         self.rules: Final = {rule.match.rule: rule for rule in rules}
-        self.hash: Final = hashlib.sha256(canonical(self.apps.values()).encode()).hexdigest()
+        self.hash: Final = hashlib.sha256(canonical(self.apps.values(), limits).encode()).hexdigest()
+        self.limits: Final = limits
         self._names = NameIndex(rules)
         self._addresses = AddressIndex(rules)
         self._stun = [(rule, rule.stun) for rule in rules if rule.stun]
@@ -188,14 +192,13 @@ class _StunMessage:
         )
 
 
-def canonical(apps: Iterable[App]) -> str:
+def canonical(apps: Iterable[App], limits: Limits) -> str:
     """All that can change a verdict, as JSON with one spelling.
 
     Left out: names for people, sources, dates, notes, examples, versions, and the order in which things are written.
     """
-    return json.dumps(
-        [_app_facts(app) for app in sorted(apps, key=lambda app: app.id)], separators=(",", ":"), sort_keys=True
-    )
+    listed: list[Any] = [_app_facts(app) for app in sorted(apps, key=lambda app: app.id)]
+    return json.dumps([*listed, {"activity": asdict(limits)}], separators=(",", ":"), sort_keys=True)
 
 
 def _app_facts(app: App) -> dict[str, Any]:
@@ -210,6 +213,7 @@ def _rule_facts(rule: Rule) -> dict[str, Any]:
         "strength": rule.match.strength.label,
         "service": rule.match.service,
         "activity": rule.match.activity.label,
+        "media": rule.match.media,
         "names": rule.names,
         "except": rule.exceptions,
         "ranges": [str(one) for one in rule.ranges],
@@ -227,6 +231,7 @@ def _rule_facts(rule: Rule) -> dict[str, Any]:
             stun.value.hex(),
             stun.carries,
             stun.only,
+            stun.fan_out,
         ]
     if first := rule.first_bytes:
         shape = [

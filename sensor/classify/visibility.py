@@ -54,7 +54,7 @@ class VisibilitySet:
     """The rules in force. Every lookup is total."""
 
     def __init__(self, kinds: dict[str, App], apps: SignatureSet) -> None:
-        self._set = SignatureSet(kinds)
+        self._set = SignatureSet(kinds, apps.limits)
         self.apps = self._set.apps
         self.hash = self._set.hash
         self._outside = {

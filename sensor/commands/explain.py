@@ -67,6 +67,7 @@ def explanation(stored: StoredEpisode, made: setup.Setup) -> list[str]:
     if hidden > 0:
         lines.append(f"   ... and {hidden} more of the same kinds.")
     lines += [
+        *(f"   Note: {note}." for note in episode.notes),
         f"   Together: {_together(episode)}.",
         f"   Signatures: {episode.signature_version or 'none'}, set {episode.signatures_hash[:16]}.",
         "",

@@ -150,7 +150,10 @@ class _Keeper:
             (),
             snapshots=Snapshots(
                 policies={made.policy.hash: made.policy_json()},
-                signatures={one.hash: canonical(one.apps.values()) for one in (made.signatures, made.visibility)},
+                signatures={
+                    one.hash: canonical(one.apps.values(), made.signatures.limits)
+                    for one in (made.signatures, made.visibility)
+                },
             ),
         )
 

@@ -284,7 +284,7 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
         clues += 1
     if clues == known:
         return 0
-    if kind in (KIND_QUIC, KIND_NAMING, KIND_DTLS):
+    if kind in (KIND_QUIC, KIND_NAMING, KIND_DTLS, KIND_FIRST):
         found[F_READ] = READ_HAND_OVER
     following = PHASE_DONE if clues >= limit else PHASE_UNDECIDED
     if side == 0:

@@ -25,6 +25,7 @@ from sensor.kernel.layout import (
     HIT_SEEN_ASKED,
     HIT_SEEN_TOLD,
     HIT_STUN,
+    HIT_TIED,
     HIT_TLS,
     KIND_CERT,
     KIND_DNS,
@@ -37,6 +38,7 @@ from sensor.kernel.layout import (
     KIND_SEGMENT,
     KIND_STUN,
     KIND_TLS,
+    LOOSE,
     NAMED_ASKED,
     NAMED_BY_DNS,
     NAMED_ITSELF,
@@ -45,6 +47,7 @@ from sensor.kernel.layout import (
     NS,
     PORT_DNS,
     PORT_MDNS,
+    TIED,
 )
 from sensor.kernel.table import mix
 
@@ -68,6 +71,13 @@ WAYS = 8
 TCP, UDP, ESP = 6, 17, 50
 PORT_ANYWHERE, PORT_SOMEWHERE = 1, 2  # means something at any address, at the watched ranges
 MAC_MARK = np.int64(-0x5A5A5A5A5A5A5A5A)  # no IPv6 prefix in use looks like this
+
+# Sockets in a call, and peers that were named to a relay: an address and a port. Sets of HOT_WAYS entries.
+HOT = np.dtype([("high", "<i8"), ("low", "<i8"), ("port", "<i4"), ("kind", "<i4"), ("expires_ns", "<i8")])
+HOT_WAYS = 4
+HOT_SOCKET, HOT_PEER = 1, 2
+HOT_NS = 120 * NS  # relays are asked before a call's media and now and then during it
+PEER = np.int32(-1)  # in `answers.name_id`: not an address of a name but of a peer, `alias_id` its port
 
 # What is known of a MAC address.
 STATION = np.dtype([("mac", "<i8"), ("ipv4", "<i8", 3), ("count", "<i4"), ("router", "<i4")])
@@ -233,6 +243,43 @@ def remember(memory, client_high, client_low, answer, clue, control, seed):
     row["source"] = clue["source"]
 
 
+@njit(cache=True, nogil=True, forceinline=True)
+def hot_set(hot, high, low, port, seed):
+    state = mix(np.uint64(low) ^ seed)
+    state = mix(state ^ np.uint64(high) ^ np.uint64(port))
+    return np.int64(state & np.uint64(hot.shape[0] // HOT_WAYS - 1)) * HOT_WAYS
+
+
+@njit(cache=True, nogil=True)
+def heat(hot, high, low, port, kind, time_ns, seed):
+    """Notes that this address and port are part of a call."""
+    first = hot_set(hot, high, low, port, seed)
+    oldest = first
+    for i in range(first, first + HOT_WAYS):
+        row = hot[i]
+        if row["low"] == low and row["port"] == port and row["high"] == high and row["kind"] == kind:
+            oldest = i
+            break
+        if row["expires_ns"] < hot[oldest]["expires_ns"]:
+            oldest = i
+    row = hot[oldest]
+    row["high"] = high
+    row["low"] = low
+    row["port"] = port
+    row["kind"] = kind
+    row["expires_ns"] = time_ns + HOT_NS
+
+
+@njit(cache=True, nogil=True)
+def is_hot(hot, high, low, port, kind, time_ns, seed):
+    first = hot_set(hot, high, low, port, seed)
+    for i in range(first, first + HOT_WAYS):
+        row = hot[i]
+        if row["low"] == low and row["port"] == port and row["high"] == high and row["kind"] == kind:
+            return row["expires_ns"] >= time_ns
+    return False
+
+
 @njit(cache=True, nogil=True)
 def write_hit(hit, clue_index, kind, name_id, match, number, time_ns, source, side, router):
     hit["clue"] = clue_index
@@ -267,22 +314,25 @@ def telling_name(row, name_match):
 
 
 @njit(cache=True, nogil=True)
-def recall(memory, client_high, client_low, clue, clue_index, server_high, server_low, name_match, everything,
+def recall(memory, client_high, client_low, clue, clue_index, server_high, server_low, name_match, calls, everything,
            hits, used, side, router, seed):  # fmt: skip
     """Hits for each name that DNS told this client for this server, where a signature knows one of them.
 
-    Returns (hits used, whether there was any name, whether a signature knows one).
+    Returns (hits used, whether there was any name, whether a signature knows one, whether one speaks of a call).
     """
     first = set_of(memory, client_high, client_low, server_high, server_low, seed)
     known = False
     matched = False
+    call = False
     for i in range(first, first + WAYS):
         row = memory[i]
         if answers_to(row, client_high, client_low, server_high, server_low, clue["time_ns"]):
             known = True
-            matched = matched or name_match[telling_name(row, name_match)] > 0
+            match = name_match[telling_name(row, name_match)]
+            matched = matched or match > 0
+            call = call or (match > 0 and calls[match] != 0)
     if not known or not (matched or everything):
-        return used, known, matched
+        return used, known, matched, call
     for i in range(first, first + WAYS):
         row = memory[i]
         if answers_to(row, client_high, client_low, server_high, server_low, clue["time_ns"]):
@@ -292,7 +342,7 @@ def recall(memory, client_high, client_low, clue, clue_index, server_high, serve
                 row["time_ns"], row["source"], side, router,
             )  # fmt: skip
             used += 1
-    return used, known, matched
+    return used, known, matched, call
 
 
 @njit(cache=True, nogil=True)
@@ -347,13 +397,14 @@ def watch_new(clue, clue_index, memory, client_high, client_low, server_high, se
 
 @njit(cache=True, nogil=True)
 def join(clues, begin, answers, answers_from, memory, stations, control, name_match, locals_, ranges,
-         everything, marks, watched, hits, seed):  # fmt: skip
+         everything, marks, watched, hot, calls, hits, seed):  # fmt: skip
     """Goes through the clues in order. Returns (clue reached, answers reached, hits written).
 
     `locals_`, `ranges`: five int64 arrays each: halves of the lowest and the highest addresses, and each range's number.
     `name_match` by name: a positive number where a signature can accuse by it, a negative one where the match is only listed.
     `marks`: layout.MARK by slot, kept here alone. `watched`: what hides traffic, as (by name whether it is watched for,
-    PORT_* by protocol and port, ranges as above). Stops early where hits might not all fit.
+    PORT_* by protocol and port, ranges as above). `hot`: HOT rows. `calls` by match number: whether it speaks of a call. Stops early where hits might not
+    all fit.
     """
     used = 0
     answer = answers_from
@@ -374,6 +425,10 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
         else:
             device_high, device_low, mac = clue["dst_high"], clue["dst_low"], clue["dst_mac"]
             other_high, other_low = clue["src_high"], clue["src_low"]
+        if side == 0:
+            device_port, other_port = clue["src_port"], clue["dst_port"]
+        else:
+            device_port, other_port = clue["dst_port"], clue["src_port"]
         station = station_of(stations, mac, control, seed)
         router = 1 if station < 0 or stations[station]["router"] else 0
         if clue["flags"] & FLAG_SEEN:
@@ -382,29 +437,35 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
         if kind == KIND_NEW_FLOW:
             marks[clue["slot"]]["flow_id"] = clue["flow_id"]
             marks[clue["slot"]]["named"] = 0
-            used, known, matched = recall(
-                memory, device_high, device_low, clue, i, other_high, other_low, name_match, everything, hits, used,
+            used, known, matched, call = recall(
+                memory, device_high, device_low, clue, i, other_high, other_low, name_match, calls, everything, hits, used,
                 side, router, seed,
             )  # fmt: skip
             if not known and not router:
                 # The question may have gone over the other IP version: the same station asked.
-                used, known, matched = recall(
-                    memory, MAC_MARK, mac, clue, i, other_high, other_low, name_match, everything, hits, used,
+                used, known, matched, call = recall(
+                    memory, MAC_MARK, mac, clue, i, other_high, other_low, name_match, calls, everything, hits, used,
                     side, router, seed,
                 )  # fmt: skip
             if known:
                 control[J_FLOWS_DNS] += 1
                 marks[clue["slot"]]["named"] = NAMED_BY_DNS | NAMED_MATCHED if matched else NAMED_BY_DNS
-            port = clue["dst_port"] if side == 0 else clue["src_port"]
             place = np.int64(-1)
-            if not matched and port not in (PORT_DNS, 80, 443):  # there a name will tell more
+            if not matched and other_port not in (PORT_DNS, 80, 443):  # there a name will tell more
                 place = range_of(ranges[0], ranges[1], ranges[2], ranges[3], other_high, other_low)
             if place >= 0:
                 write_hit(hits[used], i, HIT_RANGE, 0, ranges[4][place], clue["number"], clue["time_ns"],
                           clue["source"], side, router)  # fmt: skip
                 used += 1
+            if call and clue["proto"] == UDP:
+                heat(hot, device_high, device_low, device_port, HOT_SOCKET, clue["time_ns"], seed)
+            elif clue["proto"] == UDP and tied(hot, clue, device_high, device_low, device_port,
+                                             other_high, other_low, other_port, seed):  # fmt: skip
+                marks[clue["slot"]]["named"] = marks[clue["slot"]]["named"] | TIED
+                write_hit(hits[used], i, HIT_TIED, 0, 0, clue["number"], clue["time_ns"], clue["source"], side, router)
+                used += 1
             before = used
-            used = watch_new(clue, i, memory, device_high, device_low, other_high, other_low, port, watched, hits, used,
+            used = watch_new(clue, i, memory, device_high, device_low, other_high, other_low, other_port, watched, hits, used,
                              side, router, seed)  # fmt: skip
             if used > before:
                 marks[clue["slot"]]["named"] |= NAMED_SEEN
@@ -436,13 +497,40 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
                     write_hit(hits[used], i, HIT_DNS_QUERY, clue["name_id"], abs(match), clue["number"],
                               clue["time_ns"], clue["source"], side, router)  # fmt: skip
                     used += 1
-        elif clue["name_id"] > 0 or clue["flags"] & HELLO_ESNI:
-            own = kind not in (KIND_STUN, KIND_FIRST, KIND_MEDIA)
+        elif kind in (KIND_STUN, KIND_FIRST, KIND_MEDIA):
+            match = np.int64(0)
+            if clue["name_id"] > 0:
+                match = np.int64(abs(name_match[clue["name_id"]]))
+            row = marks[clue["slot"]]
+            own = match > 0 and calls[match] != 0
+            if own and clue["proto"] == UDP:
+                heat(hot, device_high, device_low, device_port, HOT_SOCKET, clue["time_ns"], seed)
+            peers = own or (row["named"] & TIED) != 0
+            while answer < answers.shape[0] and answers[answer]["clue"] < i:
+                answer += 1
+            while answer < answers.shape[0] and answers[answer]["clue"] == i:
+                peer = answers[answer]
+                answer += 1
+                if peers and peer["name_id"] == PEER:
+                    heat(hot, peer["high"], peer["low"], np.int64(peer["alias_id"]), HOT_PEER, clue["time_ns"], seed)
             if (
-                see[clue["name_id"]]
-                or clue["flags"] & HELLO_ESNI
-                or (own and marks[clue["slot"]]["named"] & NAMED_SEEN)
+                not own
+                and (row["named"] & TIED) == 0
+                and clue["proto"] == UDP
+                and tied(hot, clue, device_high, device_low, device_port, other_high, other_low, other_port, seed)
             ):
+                row["named"] = row["named"] | TIED
+                write_hit(hits[used], i, HIT_TIED, 0, 0, clue["number"], clue["time_ns"], clue["source"], side, router)
+                used += 1
+            loose = kind == KIND_STUN and not own and (row["named"] & LOOSE) == 0
+            if loose:  # its socket may turn out to be a call's
+                row["named"] = row["named"] | LOOSE
+            if match > 0 or everything or loose or kind == KIND_MEDIA:
+                write_hit(hits[used], i, HIT_OF_KIND[kind], clue["name_id"], match, clue["number"], clue["time_ns"],
+                          clue["source"], side, router)  # fmt: skip
+                used += 1
+        elif clue["name_id"] > 0 or clue["flags"] & HELLO_ESNI:
+            if see[clue["name_id"]] or clue["flags"] & HELLO_ESNI or marks[clue["slot"]]["named"] & NAMED_SEEN:
                 write_hit(hits[used], i, HIT_SEEN, clue["name_id"], 0, clue["number"], clue["time_ns"], clue["source"],
                           side, router)  # fmt: skip
                 used += 1
@@ -450,14 +538,25 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
                 continue
             match = name_match[clue["name_id"]]
             row = marks[clue["slot"]]
-            if kind not in (KIND_STUN, KIND_FIRST, KIND_MEDIA):
-                row["named"] = row["named"] | NAMED_ITSELF
+            row["named"] = row["named"] | NAMED_ITSELF
             # A flow's own name also overrules what DNS let one expect, so it is told even where no signature knows it.
             if match > 0 or everything or row["named"] & NAMED_MATCHED:
                 write_hit(hits[used], i, HIT_OF_KIND[kind], clue["name_id"], abs(match), clue["number"], clue["time_ns"],
                           clue["source"], side, router)  # fmt: skip
                 used += 1
     return clues.shape[0], answer, used
+
+
+@njit(cache=True, nogil=True)
+def tied(hot, clue, device_high, device_low, device_port, other_high, other_low, other_port, seed):
+    """Whether a datagram's flow belongs to a call by its socket, or by the peer; then the socket is in it as well."""
+    time_ns = clue["time_ns"]
+    if not is_hot(hot, device_high, device_low, device_port, HOT_SOCKET, time_ns, seed) and not is_hot(
+        hot, other_high, other_low, other_port, HOT_PEER, time_ns, seed
+    ):
+        return False
+    heat(hot, device_high, device_low, device_port, HOT_SOCKET, time_ns, seed)
+    return True
 
 
 @njit(cache=True, nogil=True)

@@ -154,7 +154,9 @@ FLAG_SEEN = 128  # beside HELLO_*: the flow begins in a way that is watched for
 ) = range(9)
 
 PHASE_UNDECIDED, PHASE_COLLECTING, PHASE_DONE, PHASE_LATER = 0, 1, 2, 3  # the last: watched for TLS that begins later
-NAMED_ITSELF, NAMED_BY_DNS, NAMED_MATCHED = 1, 2, 4  # the last: a signature matched the name that DNS gave
+NAMED_ITSELF, NAMED_BY_DNS = 1, 2
+NAMED_MATCHED = 4  # a signature matched the name that DNS gave
+TIED, LOOSE = 16, 32  # told already
 NAMED_SEEN = 64  # DNS or the address told of something that hides what the flow is; its own name may tell otherwise
 NAMED_ASKED = 8  # a DNS question was seen in this flow
 
@@ -316,7 +318,8 @@ HIT = np.dtype(
     HIT_DTLS,
     HIT_FIRST,
     HIT_MEDIA,
-) = range(1, 12)
+    HIT_TIED,  # a flow of a socket that was in a call, or to a peer that a relay was told of
+) = range(1, 13)
 # What only the watch for hidden traffic wants: a flow's own name or beginning, what DNS told, what was asked, an address or port.
 HIT_SEEN, HIT_SEEN_TOLD, HIT_SEEN_ASKED, HIT_SEEN_ADDRESS = 20, 21, 22, 23
 

@@ -21,6 +21,8 @@ ODD, BROKEN = np.int64(-1), np.int64(-2)
 
 DNS_A, DNS_NS, DNS_CNAME, DNS_PTR, DNS_AAAA, DNS_DNAME, DNS_SVCB, DNS_HTTPS, DNS_IN = 1, 2, 5, 12, 28, 39, 64, 65, 1
 TCP = 6
+# Requests and indications that name a peer (RFC 8656 18): what flows to it is of the same call.
+STUN_CREATE_PERMISSION, STUN_CHANNEL_BIND, STUN_SEND = 0x0008, 0x0009, 0x0016
 POINTER_TO_QUESTION = 0xC00C
 MAX_NAME_TEXT = 253  # 255 bytes on the wire (RFC 1035 2.3.4) are two more than the text
 MAX_POINTERS = 16  # of one name; the decoder takes more
@@ -265,7 +267,8 @@ def read_names(buf, clues, answers, wanted, prefixes, places, index, starts, len
                 length = with_places(text, length, places_of(clue, places))
                 if length > 0:
                     clue["name_id"] = intern(text, 0, length, index, starts, lengths, hashes, arena, control, seed)
-                fresh = length < 0 or control[N_COUNT] > known
+                names_peer = u16(buf, clue["offset"]) in (STUN_SEND, STUN_CREATE_PERMISSION, STUN_CHANNEL_BIND)
+                fresh = length < 0 or control[N_COUNT] > known or names_peer
                 clue["read"] = READ_HAND_OVER if fresh else READ_DONE
         if clue["read"] == READ_HAND_OVER:
             odd += 1

@@ -11,7 +11,7 @@ from sensor.kernel import layout
 from sensor.kernel.dialect import PREFIX_BYTES
 from sensor.kernel.first import sieve
 from sensor.kernel.gather import gather
-from sensor.kernel.join import J_SIZE, MEMORY, STATION, WAYS, join
+from sensor.kernel.join import HOT, J_SIZE, MEMORY, STATION, WAYS, join
 from sensor.kernel.names import N_BROKEN, N_COUNT, N_SIZE, intern, read_names
 from sensor.kernel.places import NOWHERE
 from sensor.kernel.scan import end_all, scan
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CLUES_PER_CALL = 1 << 16
 HITS_PER_CALL = 1 << 15
+MAX_MATCHES = 1 << 16
 TICKS_PER_CALL = 1 << 14
 CACHE_LINE_BYTES = 64
 
@@ -243,6 +244,8 @@ class Joiner:
         sets = 1 << max((memory_rows // WAYS).bit_length() - 1, 0)  # a power of two: places are masked
         self.memory = np.zeros(sets * WAYS, MEMORY)
         self.stations = np.zeros(1 << 15, STATION)
+        self.hot = np.zeros(1 << 14, HOT)
+        self.calls = np.zeros(MAX_MATCHES, np.uint8)  # by match number: whether it speaks of a call
         self.control = np.zeros(J_SIZE, np.int64)
         self.hits = np.zeros(HITS_PER_CALL, layout.HIT)
         self.answers = np.zeros(CLUES_PER_CALL * 2, layout.ANSWER)
@@ -280,7 +283,7 @@ class Joiner:
         reached, answer, used = join(
             clues, begin, answers, answers_from, self.memory, self.stations, self.control, self.names.match,
             self.locals.columns(), self.ranges.columns(), self.everything, self.marks,
-            (self.names.see, self.ports, self.seen_ranges.columns()), self.hits, self.seed,
+            (self.names.see, self.ports, self.seen_ranges.columns()), self.hot, self.calls, self.hits, self.seed,
         )  # fmt: skip
         return int(reached), int(answer), self.hits[:used]
 
@@ -297,5 +300,6 @@ class Joiner:
                 self.stations[:] = 0
             if self.control[3]:
                 self.memory[:] = 0
+            self.hot["expires_ns"] = 0
         self.control[:] = 0
         self._used = False

@@ -5,7 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sensor.model import Activity, Evidence, FlowKey, Outcome, RuleMatch, Severity, SourceInfo, Strength, Verdict
+from sensor.model import (
+    Activity,
+    Evidence,
+    FlowKey,
+    Outcome,
+    RuleMatch,
+    Severity,
+    SourceInfo,
+    Strength,
+    Verdict,
+    Window,
+)
 from sensor.store.texts import printable, to_json
 from sensor.store.views import EvidenceKey, View, app_key_of, app_of
 
@@ -29,6 +40,7 @@ def revision_values(new: NewRevision, recorded_ns: int) -> Values:
         "device_notes": view.device_notes,
         "mac": view.mac,
         "notes": view.notes,
+        "profile": [(window.start_ns, window.bytes_up, window.bytes_down) for window in view.profile],
         "services": view.services,
         "signature_version": view.signature_version,
     }
@@ -66,7 +78,7 @@ def head_values(head: Head, view: View) -> Values:
         "step": head.step,
         "subject_id": head.subject_id,
         "device_id": view.device_id,
-        "app_key": app_key_of(view.app, view.candidates),
+        "app_key": app_key_of(view.app, view.candidates, view.activity),
         "network": view.network,
         "outcome": view.verdict.outcome.value,
         "activity": int(view.activity),
@@ -169,6 +181,7 @@ def view_of_row(
         verdict=verdict_of(row, policy_hash),
         basis=(strength, activity, total, packets, duration_ns),
         keys=keys,
+        profile=tuple(Window(*window) for window in details.get("profile", ())),
     )
 
 

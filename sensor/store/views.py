@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
-from sensor.model import Activity, Device, Episode, Evidence, Outcome, Strength, Verdict
+from sensor.model import Activity, Device, Episode, Evidence, Outcome, Strength, Verdict, Window
 from sensor.store.texts import printable
 
 EvidenceKey = tuple[str, str]  # packet_id, rule: one packet may be evidence by several rules
 CANDIDATES = "?"  # what the key of a set of candidates begins with
+CALL = "#call"  # what the key of calls ends with
 Basis = tuple[int, int, int, int, int]  # strength, activity, evidence, packets, duration in ns
 RANK = {outcome: rank for rank, outcome in enumerate(Outcome)}  # in the model's order, from allowed to violation
 
@@ -50,6 +51,7 @@ class View:
     verdict: Verdict
     basis: Basis  # what the view that gave the verdict had seen
     keys: frozenset[EvidenceKey]
+    profile: tuple[Window, ...] = ()
 
     def episode(self, id_: str, signatures_hash: str, evidence: tuple[Evidence, ...] = ()) -> Episode:
         """The view as the rest of the program knows it."""
@@ -77,6 +79,7 @@ class View:
             signature_version=self.signature_version,
             closed=self.closed,
             notes=self.notes,
+            profile=self.profile,
         )
 
 
@@ -110,6 +113,7 @@ def view_of(episode: Episode) -> View:
         verdict=_clean_verdict(episode.verdict),
         basis=(episode.strength, episode.activity, episode.evidence_total, episode.packets, duration_ns),
         keys=frozenset(evidence_key(evidence) for evidence in episode.evidence),
+        profile=tuple(sorted(episode.profile, key=lambda window: window.start_ns)),
     )
 
 
@@ -146,7 +150,19 @@ def join(one: View, other: View) -> View:
         verdict=judge.verdict,
         basis=judge.basis,
         keys=keys,
+        profile=_joined_profile(one.profile, other.profile),
     )
+
+
+def _joined_profile(one: tuple[Window, ...], other: tuple[Window, ...]) -> tuple[Window, ...]:
+    """Of each window the most that any view saw, as with the totals."""
+    if one == other:
+        return one
+    most: dict[int, tuple[int, int]] = {}
+    for window in (*one, *other):
+        up, down = most.get(window.start_ns, (0, 0))
+        most[window.start_ns] = max(up, window.bytes_up), max(down, window.bytes_down)
+    return tuple(Window(start_ns, *most[start_ns]) for start_ns in sorted(most))
 
 
 def news(known: View, incoming: View) -> View | None:
@@ -169,18 +185,24 @@ def evidence_key(evidence: Evidence) -> EvidenceKey:
     return printable(evidence.packet_id) or _digest(evidence), printable(evidence.match.rule)
 
 
-def app_key_of(app: str | None, candidates: tuple[str, ...]) -> str:
-    """The app, or the set of candidates, as one key. An app's id holds no "?" and no "|"."""
-    return CANDIDATES + "|".join(_clean(candidates)) if app is None else printable(app)
+def app_key_of(app: str | None, candidates: tuple[str, ...], activity: Activity) -> str:
+    """The app, or the set of candidates, as one key; calls have keys of their own.
+
+    A call and other use of the same app at the same time are two things that happened, whatever slices they are seen in.
+    An app's id holds no "?", "|" and "#".
+    """
+    key = CANDIDATES + "|".join(_clean(candidates)) if app is None else printable(app)
+    return key + CALL if activity >= Activity.CALL_ATTEMPT else key
 
 
 def app_of(key: str) -> str | None:
     """The app of a key, None where it is a set of candidates."""
-    return None if key.startswith(CANDIDATES) else key
+    return None if key.startswith(CANDIDATES) else key.removesuffix(CALL)
 
 
 def concerns(key: str, app: str) -> bool:
     """Whether a key is of this app, or of candidates among which it is."""
+    key = key.removesuffix(CALL)
     return key == app or (key.startswith(CANDIDATES) and app in key.removeprefix(CANDIDATES).split("|"))
 
 

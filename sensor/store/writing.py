@@ -64,7 +64,7 @@ def _incoming(episode: Episode, subjects: Mapping[Pair, int], lineages: Mapping[
     view = view_of(episode)
     hashes = _hashes(episode)
     evidence = {evidence_key(one): one for one in reversed(episode.evidence)}  # of equal ones the first stays
-    subject = view.device_id, app_key_of(view.app, view.candidates)
+    subject = view.device_id, app_key_of(view.app, view.candidates, view.activity)
     ordered = dict(sorted(evidence.items(), key=lambda item: (item[1].time_ns, item[0])))
     return Incoming(printable(episode.id), subjects[subject], lineages[hashes], "\0".join(hashes), view, ordered)
 
@@ -103,7 +103,7 @@ def _check_known(connection: Connection, table: Table, hashes: set[str], what: s
 
 def _subjects(connection: Connection, episodes: Iterable[Episode], now_ns: int) -> dict[Pair, int]:
     """Ids of all devices with their apps, made where missing, and locked until the commit."""
-    pairs = sorted({(printable(one.device.id), app_key_of(one.app, one.candidates)) for one in episodes})
+    pairs = sorted({(printable(one.device.id), app_key_of(one.app, one.candidates, one.activity)) for one in episodes})
     devices = [{"id": id_, "recorded_ns": now_ns} for id_ in sorted({device for device, _ in pairs})]
     insert_missing(connection, schema.devices, devices)
     insert_missing(connection, schema.labels, [{"app_key": key} for key in sorted({key for _, key in pairs})])

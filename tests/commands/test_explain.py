@@ -87,7 +87,7 @@ def test_wireshark_shows_each_piece_of_evidence_at_its_frame(demo: Demo) -> None
     """
     asked = {each["wireshark"]: each["frame"] for one in demo.episodes for each in one["evidence"]}
     kinds = {each["kind"] for one in demo.episodes for each in one["evidence"]}
-    assert kinds >= {"tls_sni", "quic_sni", "dns_answer", "stun", "ip_range"}
+    assert kinds >= {"tls_sni", "quic_sni", "payload", "stun", "tied", "ip_range"}
     for text, frame in asked.items():
         assert SPLIT.findall(text) == [str(frame)]
     together = " || ".join(f"({text})" for text in asked)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.commands.conftest import Demo
 
 FOUR = {"whatsapp", "facetime", "messenger", "zoom"}
+HELD = {"voice_call", "video_call", "meeting"}
 OWN_NAMES = {"dns_query", "tls_sni", "quic_sni"}
 STORED = re.compile(r"Stored: (\d+) new, (\d+) revised, (\d+) known already\.")
 GUESTS = "Guest Wi-Fi"
@@ -106,6 +107,46 @@ def test_every_use_against_the_policy_is_a_violation(demo: Demo) -> None:
         assert any(is_of(one, use) for one in demo.violations), use
 
 
+def test_each_use_is_told_as_what_it_was(demo: Demo) -> None:
+    """Calls held from calls that rang, messages from files, and a phone in a pocket."""
+    for use in uses(demo, "violation"):
+        found = {one["activity"] for one in demo.violations if is_of(one, use)}
+        # Messages and files of one stretch of use are one episode, told by what weighs more; a host that is shared with
+        # other services tells no files.
+        wanted = (
+            {"messaging", "file_transfer"} if use["activity"] in {"messaging", "file_transfer"} else {use["activity"]}
+        )
+        assert found & wanted, use
+
+
+def test_calls_are_told_apart_from_other_use_and_as_long_as_their_media(demo: Demo) -> None:
+    calls = [one for one in demo.violations if one["activity"] in HELD]
+    assert len(calls) == len([use for use in uses(demo, "violation") if use["activity"] in HELD])
+    for one in calls:
+        (use,) = [use for use in uses(demo, "violation") if is_of(one, use) and use["activity"] == one["activity"]]
+        assert clock(use["start"]) <= clock(one["start"]) < clock(one["end"]) <= clock(use["end"])
+
+
+def test_a_phone_in_a_pocket_is_background_and_alerts_nobody(demo: Demo) -> None:
+    idle = [use for use in uses(demo, "violation") if use["activity"] == "background"]
+    assert idle
+    for use in idle:
+        for one in demo.violations:
+            if is_of(one, use):
+                assert (one["activity"], one["severity"]) == ("background", "information")
+
+
+def test_telephones_and_approved_media_are_no_unknown_call(demo: Demo) -> None:
+    assert {use["app"] for use in uses(demo, "none")} >= {"sip"}
+    assert not [one for one in demo.episodes if one["app"] == "unknown_call"]
+
+
+def test_facetime_is_strong_at_most(demo: Demo) -> None:
+    facetime = [one for one in demo.episodes if one["app"] == "facetime"]
+    assert facetime
+    assert {one["strength"] for one in facetime} == {"strong"}
+
+
 def test_every_violation_is_of_such_a_use(demo: Demo) -> None:
     for one in demo.violations:
         assert any(is_of(one, use) for use in uses(demo, "violation")), one["id"]
@@ -124,8 +165,10 @@ def test_an_approved_use_is_told_as_allowed(demo: Demo) -> None:
 
 def test_episodes_are_as_long_as_what_they_are_made_of(demo: Demo) -> None:
     for one in demo.episodes:
-        told = [each for each in one["evidence"] if each["kind"] != "dns_answer"]  # which comes before its flow
-        assert all(one["start"] <= each["time"] <= one["end"] for each in told)
+        if one["activity"] not in HELD:  # a call is as long as its media, and its relays are asked before
+            told = [each for each in one["evidence"] if each["kind"] != "dns_answer"]  # which comes before its flow
+            assert all(one["start"] <= each["time"] <= one["end"] for each in told)
+        assert sum(up + down for _, up, down in one["profile"]) <= one["bytes"]
         assert all(each["time"] <= one["end"] for each in one["evidence"])
         assert one["bytes"] == one["bytes_up"] + one["bytes_down"] > 0
         assert one["packets"] >= one["flows"] > 0

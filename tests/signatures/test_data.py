@@ -23,7 +23,7 @@ EXAMPLES = [(app.id, example) for app in OURS.apps.values() for example in app.e
 IDS = (
     *("whatsapp", "facetime", "messenger", "zoom", "facebook", "instagram", "telegram", "signal", "skype", "teams"),
     *("google_meet", "discord", "snapchat", "line", "wechat", "viber", "webex", "kakaotalk", "threema", "imo", "jitsi"),
-    *("slack", "google_chat", "imessage"),
+    *("slack", "google_chat", "imessage", "sip"),
 )
 CALLS = {Activity.VOICE_CALL, Activity.VIDEO_CALL, Activity.MEETING}
 
@@ -36,7 +36,7 @@ def test_the_apps_and_their_files() -> None:
     assert sorted(OURS.apps) == sorted(IDS)
     files = {path.stem for path in signatures.BUILTIN.glob("*.yaml")}
     assert files == set(IDS)
-    assert {app.id for app in OURS.apps.values() if app.context} == {"facebook", "imessage"}
+    assert {app.id for app in OURS.apps.values() if app.context} == {"facebook", "imessage", "sip"}
 
 
 @pytest.mark.parametrize(("app", "example"), EXAMPLES, ids=[f"{app}-{e.line}" for app, e in EXAMPLES])

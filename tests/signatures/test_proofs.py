@@ -55,7 +55,7 @@ def test_facetime_is_not_proven_and_says_so() -> None:
 def test_proofs_are_not_part_of_the_hash() -> None:
     app = OURS.apps["facetime"]
     proven = replace(app, rules=tuple(replace(rule, proven=("o/r x.pcap",)) for rule in app.rules))
-    assert signatures.SignatureSet({**OURS.apps, "facetime": proven}).hash == OURS.hash
+    assert signatures.SignatureSet({**OURS.apps, "facetime": proven}, OURS.limits).hash == OURS.hash
 
 
 def test_coverage_leaves_no_rule_out() -> None:

@@ -13,7 +13,7 @@ from random import Random
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sensor.model import Activity, Episode, Outcome, Strength
+from sensor.model import Activity, Episode, Outcome, Strength, Window
 from sensor.store import Filter, open_store
 from sensor.store.views import View, app_key_of, concerns, join, news, view_of
 from tests.store.make import KNOWN, POLICIES, SIGNATURES, episode
@@ -39,6 +39,10 @@ def episodes(draw: st.DrawFn) -> Episode:
         network=draw(st.sampled_from(["Ward 3", "Staff"])),
         names=draw(TEXTS),
         notes=draw(TEXTS),
+        profile=tuple(
+            Window(start, draw(st.integers(0, 3)), draw(st.integers(0, 3)))
+            for start in draw(st.sets(st.integers(0, 3)))
+        ),
         flows=draw(st.integers(1, 3)),
     )
 
@@ -68,7 +72,7 @@ def expected(given_episodes: list[Episode]) -> dict[tuple[str, str | None, str],
     """What the store should hold: per device, app and policy, slices that share packets, joined. Written the slow way."""
     groups: dict[tuple[str, str | None, str], list[View]] = defaultdict(list)
     for one in given_episodes:
-        key = one.device.id, one.app, one.verdict.policy_hash
+        key = one.device.id, app_key_of(one.app, one.candidates, one.activity), one.verdict.policy_hash
         view = view_of(one)
         meeting = [known for known in groups[key] if not known.keys.isdisjoint(view.keys)]
         for known in meeting:
@@ -130,7 +134,9 @@ def _held(store) -> dict[tuple[str, str | None, str], set[View]]:
         for head in lineages_of.values():
             if head.merged_into is None:
                 assert head.view is not None
-                key = head.view.device_id, head.view.app, head.view.verdict.policy_hash
+                view = head.view
+                app_key = app_key_of(view.app, view.candidates, view.activity)
+                key = view.device_id, app_key, view.verdict.policy_hash
                 assert head.view not in held.setdefault(key, set()), "nothing is doubled"
                 held[key].add(head.view)
     return held
@@ -142,7 +148,7 @@ def _check_listing(store) -> None:
     for row in store.violations(Filter(outcomes=None)):
         whole = store.episode(row.episode.id).episode
         assert (whole.names, whole.verdict) == (row.episode.names, row.episode.verdict)
-        key = whole.device.id, whole.app, whole.verdict.policy_hash
+        key = whole.device.id, app_key_of(whole.app, whole.candidates, whole.activity), whole.verdict.policy_hash
         shown[key] += [one.packet_id for one in whole.evidence]
     for packets in shown.values():
         assert len(packets) == len(set(packets))
@@ -152,10 +158,14 @@ def _check_listing(store) -> None:
 
 
 def test_app_keys() -> None:
-    assert app_key_of("zoom", ("x",)) == "zoom"
-    key = app_key_of(None, ("whatsapp", "messenger", "whatsapp"))
+    assert app_key_of("zoom", ("x",), Activity.MESSAGING) == "zoom"
+    key = app_key_of(None, ("whatsapp", "messenger", "whatsapp"), Activity.BACKGROUND)
     assert key == "?messenger|whatsapp"
-    assert concerns(key, "whatsapp")
+    call = app_key_of(None, ("whatsapp", "messenger"), Activity.VOICE_CALL)
+    for one in (key, call):
+        assert concerns(one, "whatsapp")
+        assert not concerns(one, "app")
+    assert app_key_of("zoom", (), Activity.CALL_ATTEMPT) != "zoom"
+    assert concerns(app_key_of("zoom", (), Activity.MEETING), "zoom")
     assert concerns("zoom", "zoom")
-    assert not concerns(key, "app")
     assert not concerns("whatsapp", "app")
