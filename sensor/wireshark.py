@@ -17,6 +17,10 @@ _FIELDS = {
 }
 
 
+# The magic cookie (RFC 8489 5): Wireshark's own dissector leaves out the message types of vendors.
+STUN = "udp.payload[4:4] == 21:12:a4:42"
+
+
 def _quoted(text: str) -> str:
     return '"' + text.replace('"', '\\"') + '"'
 
@@ -36,7 +40,7 @@ def evidence_filter(evidence: Evidence) -> str:
     if evidence.kind == "tls_cert":
         return _certificate_filter(evidence)
     if evidence.kind == "stun":
-        return f"{frame} && stun"
+        return f"{frame} && {STUN}"
     return f"{frame} && {flow_filter(evidence.flow)}"
 
 
