@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sensor.hellos import Hellos
     from sensor.kernel.state import Names
     from sensor.model import Device
     from sensor.networks import Networks
@@ -75,6 +76,7 @@ class Follower:
         networks: Networks,
         routers: frozenset[int],
         match_address: Callable[[bytes, str, int], tuple[RuleMatch, ...]],
+        hellos: Hellos,
     ) -> None:
         self.book = book
         self.flows: dict[int, Flow] = {}
@@ -87,6 +89,7 @@ class Follower:
         self._networks = networks
         self._routers = routers
         self._match_address = match_address
+        self._hellos = hellos
         self._known: dict[tuple[int, int, int, int, int], tuple[Device, str]] = {}
         self._ending: NDArray[np.void] = np.zeros(0, layout.FLOW)
         self._ending_at: dict[int, int] = {}
@@ -150,11 +153,14 @@ class Follower:
                 if any(one.service == "telephony" for one in self.matches[match]):
                     self.book.telephone(flow.device.id, time_ns)
                     continue
-                self._note(flow, kind, text(name_id), match, number, time_ns, source)
+                facts = self._hellos.facts(clues[hit[0]], kind) if match else None
+                self._note(flow, kind, text(name_id), match, number, time_ns, source, str(facts or ""))
                 if flow.key.proto == "udp":
                     self._remember_socket(flow)
 
-    def _note(self, flow: Flow, kind: int, name: str, match: int, number: int, time_ns: int, source: int) -> None:
+    def _note(
+        self, flow: Flow, kind: int, name: str, match: int, number: int, time_ns: int, source: int, detail: str
+    ) -> None:
         dns = kind == layout.HIT_DNS_ANSWER
         matches = self._weakened(match, Strength.STRONG if dns else Strength.CONCLUSIVE)
         tells = any(telling(one) for one in matches)
@@ -168,7 +174,7 @@ class Follower:
         file, what = self.files[source], HIT_KINDS[kind]
         into = flow.told if dns else flow.own
         for one in matches:
-            into.append(Evidence(what, name, file, number, time_ns, flow.key, one))
+            into.append(Evidence(what, name, file, number, time_ns, flow.key, one, detail=detail))
         # A name that cannot accuse changes nothing, unless it is the flow's own and DNS had let one expect another.
         own_name = not dns and kind not in NOT_NAMES
         if tells or (own_name and any(telling(one.match) for one in flow.told)):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sensor.hellos import Hellos
     from sensor.kernel.state import Names
     from sensor.model import RuleMatch
 
@@ -87,10 +88,11 @@ class HandOver:
         match_stun: Callable[[stun.StunMessage, Any], tuple[str, tuple[RuleMatch, ...]]],
         match_first: Callable[[Any, bytes], tuple[str, tuple[RuleMatch, ...]]],
         match_name: Callable[[str], tuple[RuleMatch, ...]],
+        hellos: Hellos,
     ) -> None:
         """Each `match_` gives what a signature knows, the first two with a text.
 
-        In a STUN message and its clue, in a flow's first bytes, of a name.
+        In a STUN message and its clue, in a flow's first bytes, of a name. `hellos` is told of every hello read here.
         """
         self._names = names
         self._match_stun = match_stun
@@ -105,6 +107,7 @@ class HandOver:
             str, int
         ] = {}  # and when each was learned, packet time; what an encrypted ClientHello shows instead of its server's name
         self.counts: Counter[str] = Counter()
+        self.hellos = hellos
         self._quic = QuicFlows(self.counts)  # by flow and side, too
         self._dtls = QuicFlows(self.counts, assembler=DtlsHello, malformed="dtls_malformed")
 
@@ -212,6 +215,9 @@ class HandOver:
                 self.counts["tls_malformed"] += 1
             elif isinstance(hello, tls.ClientHello):
                 clue["flags"], clue["ech_config"] = hello_flags(hello)
+                if hello.damaged is not None:
+                    self.counts["tls_damaged"] += 1
+                self.hellos.note(key >> 1, hello, "t")
                 if hello.sni:
                     if not is_address(hello.sni):
                         self._named.add(key)
@@ -321,6 +327,7 @@ class HandOver:
             return
         if isinstance(hello, tls.ClientHello):
             clue["flags"], clue["ech_config"] = hello_flags(hello)
+            self.hellos.note(key >> 1, hello, "q")
         if hello.sni:
             _set_name(clue, layout.KIND_QUIC, self._names.intern(hello.sni))
         self._quic.drop(key ^ 1)  # what the server says names nothing
@@ -333,6 +340,7 @@ class HandOver:
         self._settled.add(key)
         if isinstance(hello, tls.ClientHello):
             clue["flags"], clue["ech_config"] = hello_flags(hello)
+            self.hellos.note(key >> 1, hello, "d")
             if hello.sni:
                 _set_name(clue, layout.KIND_DTLS, self._names.intern(hello.sni))
 

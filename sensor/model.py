@@ -199,6 +199,7 @@ class Evidence:
     flow: FlowKey
     match: RuleMatch
     packet_id: str = ""  # 16 hex digits of the packet's time and five-tuple, the kind and the value; names no file
+    detail: str = ""  # what else it says, for people: "TLS 1.3, ALPN h2, JA4 t13d1516h2_..."
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from sensor.classify.presence import Presence
 from sensor.classify.visibility import KINDS
 from sensor.following import Follower, file_names, halves, row_key, telling
 from sensor.handover import HandOver
+from sensor.hellos import Hellos
 from sensor.kernel import layout
 from sensor.kernel.dialect import PREFIX_BYTES
 from sensor.kernel.first import CLIENT, EITHER, SERVER, sieve
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from sensor.classify.signatures import SignatureSet
     from sensor.classify.visibility import VisibilitySet
     from sensor.decode.stun import StunMessage
+    from sensor.hellos import HelloFacts
     from sensor.kernel.state import Room, Scanned
     from sensor.model import Episode, FlowKey, FrameSource, Observation, RuleMatch, Verdict
     from sensor.networks import Networks
@@ -68,6 +70,7 @@ class FlowRow:
     names: list[tuple[str, str, int]]
     flow: Flow | None
     context: tuple[str, ...] = ()
+    hello: HelloFacts | None = None
 
 
 @dataclass(slots=True)
@@ -119,7 +122,8 @@ class Pipeline:
         self._scanner = Scanner(settings.sensor.flow_table_rows, seeds[0])
         self._names = Names(NAME_ROWS, seeds[1])
         self._joiner = Joiner(settings.sensor.dns_memory_rows, self._names, seeds[2], settings.sensor.flow_table_rows)
-        self._handover = HandOver(self._names, self._match_stun, self._match_first, signatures.match_name)
+        self._hellos = Hellos()
+        self._handover = HandOver(self._names, self._match_stun, self._match_first, signatures.match_name, self._hellos)
         book = EpisodeBook(
             judge=self._judge,
             idle_ns=settings.sensor.idle.idle_ns,
@@ -137,7 +141,7 @@ class Pipeline:
             ),
         )
         routers = frozenset(int(mac.replace(":", ""), 16) for mac in settings.devices.routers)
-        self._follower = Follower(book, self._names, networks, routers, signatures.match_address)
+        self._follower = Follower(book, self._names, networks, routers, signatures.match_address, self._hellos)
         if on_flow is not None:
             self._follower.listed = {}
         self._match_numbers: dict[tuple[RuleMatch, ...], int] = {(): 0}
@@ -284,6 +288,7 @@ class Pipeline:
         """Clues to names, names to hits, hits to evidence."""
         if self._watcher is not None:
             self._watcher.beginnings(kept, clues)
+        self._hellos.begin(kept)
         answers, odd = self._joiner.read_names(kept, clues)
         if odd:
             clues, answers = self._handover.read(kept, clues, answers)
@@ -295,6 +300,8 @@ class Pipeline:
             begin, answer, hits = self._joiner.join(clues, begin, answers, answer)
             if len(hits):
                 self._follower.take(clues, hits)
+        if self._on_flow is not None:
+            self._hellos.list_all(clues)
 
     def _classify_names(self) -> None:
         """Asks the signatures about names not seen before."""
@@ -365,10 +372,11 @@ class Pipeline:
         listed = self._follower.listed or {}
         for row in rows[np.argsort(rows["flow_id"], kind="stable")]:
             flow_id, file = int(row["flow_id"]), self._follower.files[int(row["source"])]
-            names = listed.pop(flow_id, [])
+            names, hello = listed.pop(flow_id, []), self._hellos.listed(flow_id)
             if not self._follower.is_excluded(row):
                 key = row_key(row)
-                listing = FlowRow(row, key, file, names, self._follower.flows.get(flow_id), self._contexts_of(key))
+                flow = self._follower.flows.get(flow_id)
+                listing = FlowRow(row, key, file, names, flow, self._contexts_of(key), hello)
                 if listing.flow is not None:
                     self._unsettled.append(listing)  # what its episode is of may be settled by what comes later
                 else:
@@ -399,6 +407,7 @@ class Pipeline:
         self._list_settled(everything=True)
         self._joiner.reset()
         self._handover.reset()
+        self._hellos.reset()
         self._follower.reset()
         self._closed_ns = 0
 

@@ -61,6 +61,9 @@ def flow_record(listed: FlowRow) -> dict[str, Any]:
             for kind, name, frame in dict.fromkeys(listed.names)
             if not (kind == "stun" and name.startswith("!"))  # the loop's own mark of a STUN dialect
         ],
+        "ja4": listed.hello.ja4 if listed.hello else None,
+        "alpn": list(listed.hello.alpn) if listed.hello else [],
+        "tls_version": (listed.hello.tls_version or None) if listed.hello else None,
         "app": apps[0] if len(apps) == 1 else None,
         "candidates": list(apps),
         "strength": strength.label if apps else None,
@@ -81,6 +84,7 @@ def evidence_record(evidence: Evidence) -> dict[str, Any]:
         "rule": evidence.match.rule,
         "strength": evidence.match.strength.label,
         "packet_id": evidence.packet_id,
+        "detail": evidence.detail,
         "wireshark": evidence_filter(evidence),
     }
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sensor.following import HIT_KINDS
 from sensor.handover import HandOver
+from sensor.hellos import Hellos
 from sensor.kernel import layout
 from sensor.model import Batch, RuleMatch, Strength
 from tests.kernel.harness import Frame, Loop, packed, segment
@@ -40,9 +41,11 @@ class Line:
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self.handover = HandOver(self.loop.names, no_stun, no_beginning, no_name)
+        self.hellos = Hellos()
+        self.handover = HandOver(self.loop.names, no_stun, no_beginning, no_name, self.hellos)
         self.names: list[tuple[str, str, int]] = []
         self.flags: list[int] = []
+        self.clues: Any = None  # of the last batch
 
     def read(self, frames: list[Frame], *, batches: int = 1) -> Line:
         """Reads frames in so many batches."""
@@ -54,10 +57,12 @@ class Line:
         return self
 
     def _take(self, clues: Any, kept: Any) -> None:
+        self.hellos.begin(kept)
         answers, odd = self.loop.joiner.read_names(kept, clues)
         if odd:
             clues, answers = self.handover.read(kept, clues, answers)
         self.flags += [flags for flags in clues["flags"].tolist() if flags & ~layout.HELLO_BEGINS]
+        self.clues = clues
         begin = answer = 0
         while begin < len(clues):
             begin, answer, hits = self.loop.joiner.join(clues, begin, answers, answer)

@@ -76,7 +76,7 @@ def test_the_filters_of_the_explanation_show_what_they_say() -> None:
     if tshark is None:
         pytest.skip("no tshark")
     _, said = shown()
-    evidence = re.findall(r"frame (\d+) of .*(?:\n.*){2}\n +Wireshark: (.+)\n +Its flow:  (.+)\n", said)
+    evidence = re.findall(r"frame (\d+) of .*(?:\n.*){2,3}?\n +Wireshark: (.+)\n +Its flow:  (.+)\n", said)
     assert len(evidence) == said.count("Wireshark:") > 0
     for frame, one, flow in evidence:
         assert frames(tshark, one) == [frame]

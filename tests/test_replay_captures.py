@@ -106,7 +106,8 @@ def test_a_line_for_each_flow(replayed: Replayed) -> None:
     assert f"\n{len(replayed.flows)} flows, " in replayed.done.out
     names = {path.name for path in files(replayed.folder)}
     for line in replayed.flows:
-        assert list(line) == ["file", "flow", "first_frame", "first_seen", "last_seen", "packets", "bytes", "names", "app",
+        assert list(line) == ["file", "flow", "first_frame", "first_seen", "last_seen", "packets", "bytes", "names",
+                              "ja4", "alpn", "tls_version", "app",
                               "candidates", "strength", "activity"]  # fmt: skip
         assert line["file"] in names
         check_flow(line["flow"])

@@ -369,3 +369,26 @@ def test_hidden_names_are_noted_whoever_read_the_hello():
     assert Line().read(Talk().client(plain[:90], plain[90:]).frames).flags == [layout.HELLO_ECH_OUTER]
     nameless = samples.records(samples.client_hello(samples.extension(0xFE0D, samples.ECH_OUTER)))
     assert Line().read(Talk().client(nameless).frames).flags == [layout.HELLO_ECH_OUTER]
+
+
+@proves("TLS, ALPN", "bytes made by hand")
+def test_what_else_a_hello_says_whoever_read_it():
+    """Plain hellos are read again for it, others when their pieces have come together, behind whatever stood before."""
+    alpn = samples.extension(16, samples.vector16(samples.vector8(b"h2") + samples.vector8(b"http/1.1")))
+    data = samples.records(samples.client_hello(samples.server_name(b"chat.app.example"), alpn))
+    facts = None
+    for frames in (
+        Talk().client(data).frames,
+        Talk().client(data[:90], data[90:]).frames,
+        Talk().client(PROXY_1[0][1] + data).frames,
+        talked(SMTP, 25).client(data).frames,
+    ):
+        line = Line().read(frames)
+        line.hellos.list_all(line.clues)
+        found = line.hellos.listed(0)
+        assert found is not None
+        assert found == (facts or found)
+        facts = found
+    assert facts is not None
+    assert (facts.alpn, facts.tls_version, facts.ja4[:10]) == (("h2", "http/1.1"), "TLS 1.2", "t12d0202h2")
+    assert str(facts) == f"TLS 1.2, ALPN h2 http/1.1, JA4 {facts.ja4}"

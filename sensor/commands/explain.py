@@ -103,6 +103,7 @@ def _step(number: int, evidence: Evidence, zone: str) -> list[str]:
             f"      is {wording.KINDS.get(evidence.kind, evidence.kind)}, frame {evidence.frame} of {evidence.file}, "
             f"{wording.clock(evidence.time_ns, zone)}."
         ),
+        *([f"      {evidence.detail}."] if evidence.detail else []),
         f"      Flow {evidence.flow}.",
         f"      Rule {evidence.match.rule}, {evidence.match.strength.label}.",
         f"      Wireshark: {evidence_filter(evidence)}",

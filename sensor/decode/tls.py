@@ -6,11 +6,12 @@ ignored, lengths that contradict each other are Malformed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from struct import Struct
 
 from sensor.decode.cursor import Bad, Cursor, NeedMore, decoder
 from sensor.decode.text import host, text
+from sensor.model import Malformed
 
 # Record content types and handshake types (RFC 8446, 5.1 and 4).
 HANDSHAKE = 22
@@ -65,6 +66,7 @@ class ClientHello:
     groups: tuple[int, ...]
     signature_algorithms: tuple[int, ...]
     ech: bytes | None = None  # data of encrypted_client_hello, for `decode.ech`
+    damaged: Malformed | None = None  # where its extensions break behind the server name; those before are here
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,18 @@ def _joined_hello(cursor: Cursor) -> ClientHello | ServerHello:
         message += piece.rest()
         wanted = _hello_bytes(message, places[0][1])
     try:
-        return _hello(Cursor(bytes(message), 0, wanted))
+        hello = _hello(Cursor(bytes(message), 0, wanted))
     except Bad as bad:
-        start, place = max(one for one in places if one[0] <= bad.offset)
-        raise Bad(bad.reason, place + bad.offset - start) from None
+        raise Bad(bad.reason, _place(places, bad.offset)) from None
+    if isinstance(hello, ClientHello) and hello.damaged is not None:
+        hello = replace(hello, damaged=Malformed(hello.damaged.reason, _place(places, hello.damaged.offset)))
+    return hello
+
+
+def _place(places: list[tuple[int, int]], offset: int) -> int:
+    """An offset in a message as one in the stream."""
+    start, place = max(one for one in places if one[0] <= offset)
+    return place + offset - start
 
 
 def fragment(cursor: Cursor) -> Cursor:
@@ -173,16 +183,14 @@ def _client_hello(body: Cursor, *, datagram: bool = False) -> ClientHello:
     body.skip(body.u8())  # compression methods
     types: list[int] = []
     read: dict[int, Cursor] = {}
+    damaged = None
     if body.remaining >= 2:  # old clients send no extensions
-        block = body.sub(body.u16())
-        while block.offset < block.end:
-            kind, length = block.unpack(EXTENSION)
-            types.append(kind)
-            # RFC 8446, 4.2: no type comes twice. Where one does, the first counts.
-            if kind in READ_EXTENSIONS and kind not in read:
-                read[kind] = block.sub(length)
-            else:
-                block.skip(length)
+        try:
+            _extensions(body.sub(body.u16()), types, read)
+        except Bad as bad:
+            if SERVER_NAME not in read:
+                raise
+            damaged = Malformed(bad.reason, bad.offset)  # the name stands there all the same
     ech = read.get(ENCRYPTED_CLIENT_HELLO)
     return ClientHello(
         _server_name(read.get(SERVER_NAME)),
@@ -194,7 +202,20 @@ def _client_hello(body: Cursor, *, datagram: bool = False) -> ClientHello:
         _values(read.get(SUPPORTED_GROUPS), 2),
         _values(read.get(SIGNATURE_ALGORITHMS), 2),
         None if ech is None else ech.rest(),
+        damaged,
     )
+
+
+def _extensions(block: Cursor, types: list[int], read: dict[int, Cursor]) -> None:
+    """Adds the extensions' types, and the contents of those that are read (RFC 8446, 4.2)."""
+    while block.offset < block.end:
+        kind, length = block.unpack(EXTENSION)
+        types.append(kind)
+        # No type comes twice. Where one does, the first counts.
+        if kind in READ_EXTENSIONS and kind not in read:
+            read[kind] = block.sub(length)
+        else:
+            block.skip(length)
 
 
 def _server_name(extension: Cursor | None) -> str | None:

@@ -117,6 +117,7 @@ def evidence_values(new: NewRevision, key: EvidenceKey, evidence: Evidence) -> V
         "service": match.service,
         "activity": int(match.activity),
         "context": int(match.context),
+        "detail": evidence.detail,
     }
     return cleaned(values)
 
@@ -188,4 +189,4 @@ def view_of_row(
 def evidence_of_row(row: Row[Any]) -> Evidence:
     match = RuleMatch(row.app, row.rule, Strength(row.strength), row.service, Activity(row.activity), bool(row.context))
     flow = FlowKey(row.proto, row.src, row.sport, row.dst, row.dport)
-    return Evidence(row.kind, row.value, row.file, row.frame, row.time_ns, flow, match, row.packet_id)
+    return Evidence(row.kind, row.value, row.file, row.frame, row.time_ns, flow, match, row.packet_id, row.detail)

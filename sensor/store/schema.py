@@ -21,7 +21,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSIONS = ("0001", "0002", "0003")  # the migrations in migrations/versions, oldest first; a test holds them equal
+VERSIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+)  # the migrations in migrations/versions, oldest first; a test holds them equal
 VERSION = VERSIONS[-1]
 APPLICATION = "wardwatch"
 
@@ -175,6 +180,7 @@ evidence = Table(
     Column("service", Text, nullable=False),
     Column("activity", SmallInteger, nullable=False),
     Column("context", SmallInteger, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
     ForeignKeyConstraint(
         ["episode_id", "lineage_id", "step"], ["revisions.episode_id", "revisions.lineage_id", "revisions.step"]
     ),

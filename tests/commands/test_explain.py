@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 STEP = re.compile(
     r"^   \w+\) (?P<value>.+)\n"
     r" {6}is (?P<kind>.+), frame (?P<frame>\d+) of clinic-morning\.pcap, .+\.\n"
+    r"(?: {6}(?P<detail>.*JA4 .+)\.\n)?"
     r" {6}Flow (?P<flow>\w+ .+ -> .+)\.\n"
     r" {6}Rule (?P<rule>\S+), (?P<strength>\w+)\.\n"
     r" {6}Wireshark: (?P<filter>.+)\n"
@@ -58,8 +59,11 @@ def test_each_step_gives_frame_rule_and_filter(explained: list[tuple[dict[str, A
         assert one["reason"] in done.out
         assert f"policy {one['policy_hash'][:16]}" in done.out
         steps = [match.groupdict() for match in STEP.finditer(done.out)]
-        assert [(step["value"], int(step["frame"]), step["rule"], step["filter"]) for step in steps] == [
-            (each["value"], each["frame"], each["rule"], each["wireshark"]) for each in one["evidence"][:MAX_SHOWN]
+        assert [
+            (step["value"], int(step["frame"]), step["detail"] or "", step["rule"], step["filter"]) for step in steps
+        ] == [
+            (each["value"], each["frame"], each["detail"], each["rule"], each["wireshark"])
+            for each in one["evidence"][:MAX_SHOWN]
         ]
         hidden = one["evidence_total"] - len(steps)
         assert (f"... and {hidden} more of the same kinds." in done.out) == (hidden > 0)

@@ -139,6 +139,21 @@ def test_extensions_that_are_empty_where_a_list_belongs():
     assert (hello.alpn, hello.groups, hello.versions, hello.ech) == ((), (), (), b"")
 
 
+def test_a_hello_that_breaks_behind_its_name_keeps_the_name():
+    """As radio networks deliver them; what comes before the damage is as it was sent."""
+    raw = samples.client_hello(server_name(b"a.example"), extension(13, vector16(b"\x04\x03")), b"\x00\x0b\xb8\x89abc")
+    read = client_hello(raw)
+    assert isinstance(read, ClientHello)
+    assert (read.sni, read.signature_algorithms, read.extensions) == ("a.example", (0x0403,), (0, 13, 11))
+    assert read.damaged is not None
+    assert read.damaged.offset == len(raw) - 3
+    streamed = first_handshake(records(raw, 50))
+    assert isinstance(streamed, ClientHello)
+    assert streamed.damaged is not None
+    assert streamed.damaged.offset == len(raw) - 3 + 10
+    assert isinstance(client_hello(samples.client_hello(b"\x00\x0b\xb8\x89abc", server_name(b"a.example"))), Malformed)
+
+
 HEADER, BEFORE_EXTENSIONS = 4, 4 + 2 + 32 + 33 + 6 + 2 + 2
 
 
