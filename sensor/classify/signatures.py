@@ -100,6 +100,7 @@ class SignatureSet:
         self._addresses = AddressIndex(rules)
         self._stun = [(rule, rule.stun) for rule in rules if rule.stun]
         self._first_bytes = [rule for rule in rules if rule.first_bytes]
+        self._first_by = _by_first_byte(self._first_bytes)
 
     def match_name(self, name: str) -> tuple[RuleMatch, ...]:
         """The most specific rule for a domain name: none or one; several only where two apps' rules are equally so.
@@ -151,10 +152,12 @@ class SignatureSet:
         self, proto: str, side: Side, payload: bytes, port: int, address_bytes16: bytes | None = None
     ) -> tuple[RuleMatch, ...]:
         """The rules that one side's first bytes fit, `port` and the address being the server's."""
+        if not payload:
+            return ()
         address = None if address_bytes16 is None else int.from_bytes(address_bytes16, "big")
         return tuple(
             rule.match
-            for rule in self._first_bytes
+            for rule in self._first_by.get((proto, payload[0]), ())
             if rule.first_bytes
             and rule.first_bytes.fits(proto, side, payload)
             and rule.port_fits(proto, port)
@@ -190,6 +193,17 @@ class _StunMessage:
             and (rule.length is None or len(value) == rule.length)
             and value.startswith(rule.value)
         )
+
+
+def _by_first_byte(rules: Iterable[Rule]) -> dict[tuple[str, int], list[Rule]]:
+    """The rules that a payload of a protocol may fit, by its first byte."""
+    found: dict[tuple[str, int], list[Rule]] = {}
+    for rule in rules:
+        first = rule.first_bytes
+        for byte in range(256 if first else 0):
+            if first and (first.at or byte & first.mask[0] == first.value[0]):
+                found.setdefault((first.proto, byte), []).append(rule)
+    return found
 
 
 def canonical(apps: Iterable[App], limits: Limits) -> str:

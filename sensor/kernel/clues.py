@@ -255,13 +255,14 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
     clues = known
     kind = 0
     limit = STUN_CLUES
-    if (row["packets_0"] if side == 0 else row["packets_1"]) <= FIRST_DATAGRAMS:
+    naming = is_naming(sport) or is_naming(dport)
+    if not naming and (row["packets_0"] if side == 0 else row["packets_1"]) <= FIRST_DATAGRAMS:
         sender = CLIENT if side == row["opener"] else SERVER
         if first_bytes(buf, start, end, missing, UDP, sender, rules) == MATCHES:
             kind = KIND_FIRST
     if kind:
         pass
-    elif is_naming(sport) or is_naming(dport):
+    elif naming:
         if length >= 12:
             kind = KIND_NAMING
             limit = NAMING_CLUES
