@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.first import CLIENT, MATCHES, SERVER, TCP, TOO_SHORT, UDP, first_bytes
 from sensor.kernel.hello import FOUND, NONE, client_hello, http_host, is_address, is_connect, is_http
 from sensor.kernel.layout import (
@@ -64,7 +64,7 @@ RDP_DATAGRAMS = 16  # of each side that are looked at
 RDP_HEAD_BYTES = 64  # a vector of acknowledgements among them
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, notices, rules):
     """Judges a TCP payload at `relative` bytes into its stream. Returns the kind of clue it is, or 0.
 
@@ -146,7 +146,7 @@ def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, no
     return kind
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def stream_begins(buf, start, end, moved, row, side, found):
     """Judges the first payload of a stream, `moved` bytes behind the beginning that was known. Returns (kind, phase, until)."""
     move_base(row, side, moved)
@@ -169,7 +169,7 @@ def stream_begins(buf, start, end, moved, row, side, found):
     return kind, PHASE_DONE if kind or tls else PHASE_LATER, until
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def move_base(row, side, by):
     """Lets the stream begin `by` bytes later: offsets count from there."""
     if side == 0:
@@ -178,7 +178,7 @@ def move_base(row, side, by):
         row["base_1"] = (np.int64(row["base_1"]) + by) & 0xFFFFFFFF
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def whole_messages(buf, start, end):
     """Whether a segment holds whole DNS messages, each behind its length (RFC 1035 4.2.2), and nothing else."""
     at = start
@@ -187,7 +187,7 @@ def whole_messages(buf, start, end):
     return at == end
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def beginning(buf, start, end):
     """How many bytes of a stream may belong to the message it begins with, as far as its first bytes tell."""
     if end - start >= 9 and u8(buf, start) == 22 and u16(buf, start + 3) >= 4:
@@ -199,7 +199,7 @@ def beginning(buf, start, end):
     return np.int64(HELLO_BYTES)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def first_payload(buf, start, end, found):
     """What the first bytes of a stream are: KIND_TLS or KIND_HTTP with a name, KIND_SEGMENT to put together, or 0."""
     if start >= end:
@@ -232,13 +232,13 @@ def first_payload(buf, start, end, found):
     return 0
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def is_stun(buf, start, length, missing):
     """RFC 8489 5: the magic cookie, and a length that fills the datagram. Meta's relays use types from 0x0800 on."""
     return length >= 20 and u32(buf, start + 4) == STUN_MAGIC and length + missing - u16(buf, start + 2) == 20
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rules):
     """Judges a UDP payload. Returns the kind of clue it is, or 0."""
     found[F_READ] = READ_PENDING
@@ -297,7 +297,7 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
     return kind
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def is_dtls_hello(buf, start, end):
     """A record of DTLS 1.0 to 1.3 in the clear that holds a ClientHello or a piece of one (RFC 6347 4.1, 4.2.2; RFC 9147 4)."""
     if end - start < 25 or u8(buf, start + 1) != 0xFE or u8(buf, start + 2) < 0xFC:
@@ -305,7 +305,7 @@ def is_dtls_hello(buf, start, end):
     return u16(buf, start + 3) == 0 and u8(buf, start + 13) == 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hello_over_rdp(buf, start, end, found):
     """A ClientHello in a datagram of remote desktop: behind a header of its version 1 or 2 (MS-RDPEUDP, MS-RDPEUDP2)."""
     for at in range(start + 4, min(start + RDP_HEAD_BYTES, end - HELLO_TELLS)):
@@ -315,6 +315,6 @@ def hello_over_rdp(buf, start, end, found):
     return 0
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def is_naming(port):
     return port == PORT_MDNS or port == PORT_LLMNR or port == PORT_NBNS

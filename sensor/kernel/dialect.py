@@ -9,8 +9,8 @@ messages with the same text fit the same signatures, whatever else is in them.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.wire import u8, u16
 
 TEXT_LIMIT = 250
@@ -24,7 +24,7 @@ PLACES = 115  # "s": the bits of places follow
 PLACE_NIBBLES = 15
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def put(text, at, value, nibbles):
     """Appends the low `nibbles` half-bytes of a value as letters."""
     for i in range(nibbles - 1, -1, -1):
@@ -33,7 +33,7 @@ def put(text, at, value, nibbles):
     return at
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def known_username(buf, start, end, prefixes):
     """Whether a user name begins like a known one; of those shorter than a row of `prefixes` zeros fill the row."""
     for i in range(prefixes.shape[0]):
@@ -45,7 +45,7 @@ def known_username(buf, start, end, prefixes):
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def stun_dialect(buf, start, end, wanted, prefixes, text):
     """Writes the dialect of the STUN message at buf[start:end]; returns its length, or -1 where it has none.
 
@@ -100,7 +100,7 @@ def stun_dialect(buf, start, end, wanted, prefixes, text):
     return np.int64(at)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def with_places(text, at, bits):
     """Appends where a message was seen to its dialect; returns the length, -1 where it becomes too long."""
     if at < 0 or bits == 0:
@@ -111,7 +111,7 @@ def with_places(text, at, bits):
     return np.int64(put(text, at + 1, bits, PLACE_NIBBLES))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def attributes_fit(buf, at, stop, mask):
     """Whether attributes padded to `mask` + 1 bytes fill buf[at:stop]; the padding of the last may be missing."""
     while at < stop:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled
 from sensor.kernel.wire import u8
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def sieve(rules: Iterable[tuple[int, int, int, bytes, bytes, int, int]]) -> Siev
     return by_first, numbers, values, masks
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def first_bytes(buf, start, end, missing, proto, side, rules):
     """MATCHES where a payload begins as some rule says, TOO_SHORT where more bytes may make it so, else 0.
 
@@ -75,7 +75,7 @@ def first_bytes(buf, start, end, missing, proto, side, rules):
     return answer
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def one_rule(buf, start, end, missing, side, numbers, values, masks, number):
     if numbers[number, SIDE] != EITHER and numbers[number, SIDE] != side:
         return 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled
 from sensor.kernel.layout import KIND_HTTP, KIND_MEDIA, KIND_NEW_FLOW, KIND_TLS
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gather(buf, clues, kept):
     """Copies what is wanted of the payloads into `kept`, and lets the clues point there. Returns the bytes used.
 

@@ -6,8 +6,7 @@ there is a flow, else why not. Every offset is checked against the frame's end b
 
 from __future__ import annotations
 
-from numba import njit
-
+from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.internet import ip, transport
 from sensor.kernel.layout import (
     CLASSIFIED_OTHER,
@@ -67,7 +66,7 @@ from sensor.kernel.wire import little16, u8, u16, u32, u48
 MAX_TUNNELS = 8  # headers of tunnels that are taken off, one inside the other
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def locate(buf, start, end, wire_end, link, h, notices):
     """Reads one frame at buf[start:end]; `wire_end` is where it ended before the capture cut it."""
     h[H_VLAN] = -1
@@ -80,7 +79,7 @@ def locate(buf, start, end, wire_end, link, h, notices):
     return kind
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def under(buf, step, h, notices):
     """Takes off one tunnel after the other, down to the innermost flow that can be read. Returns its counter.
 
@@ -111,7 +110,7 @@ def under(buf, step, h, notices):
     return IGNORED_NOT_IP if flow < 0 else saved(flow, h)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def saved(flow, h):
     """Goes back to the flow of the tunnel."""
     for i in range(H_KEPT):
@@ -119,7 +118,7 @@ def saved(flow, h):
     return flow
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def inside(buf, link, h, notices):
     """What was found inside a tunnel."""
     at, end, wire_end = h[H_NEXT_AT], h[H_NEXT_END], h[H_NEXT_WIRE]
@@ -132,7 +131,7 @@ def inside(buf, link, h, notices):
     return surface(buf, at, end, wire_end, link, h, notices)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def surface(buf, start, end, wire_end, link, h, notices):
     """A frame down to its outermost flow; or layout.STEP_* where it may carry others."""
     if link == 1:
@@ -168,7 +167,7 @@ def surface(buf, start, end, wire_end, link, h, notices):
     return IGNORED_LINK_TYPE
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def ethernet(buf, start, end, wire_end, h, notices):
     if end - start < 14:
         return DROPPED_TRUNCATED
@@ -177,7 +176,7 @@ def ethernet(buf, start, end, wire_end, h, notices):
     return by_ether_type(buf, start + 14, end, wire_end, u16(buf, start + 12), h, notices)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def by_ether_type(buf, at, end, wire_end, kind, h, notices):
     """What follows an ether type: VLAN tags (IEEE 802.1Q, 802.1ad), then IP."""
     tags = 0
@@ -205,7 +204,7 @@ def by_ether_type(buf, at, end, wire_end, kind, h, notices):
     return IGNORED_NOT_IP
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def carried(at, end, wire_end, kind, step, h):
     """Leaves it to `under` to look into what an ether type or a link type carries."""
     h[H_PAYLOAD] = at
@@ -215,7 +214,7 @@ def carried(at, end, wire_end, kind, step, h):
     return step
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def snap(buf, at, end, wire_end, h, notices):
     """IEEE 802.2 LLC; with the SNAP header of RFC 1042 an ether type follows."""
     if at + 8 <= end and u8(buf, at) == 0xAA and u8(buf, at + 1) == 0xAA and u8(buf, at + 2) == 3:
@@ -230,7 +229,7 @@ def snap(buf, at, end, wire_end, h, notices):
     return IGNORED_LLC
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def loopback(buf, start, end, wire_end, h, notices):
     """BSD null/loop: four bytes of address family in either byte order, then IP; some write Cisco HDLC under this type."""
     if end - start < 4:
@@ -245,7 +244,7 @@ def loopback(buf, start, end, wire_end, h, notices):
     return IGNORED_NOT_IP
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def wifi(buf, start, end, wire_end, swapped, h, notices):
     """IEEE 802.11 data frames without encryption (IEEE 802.11-2020, 9.2.4).
 

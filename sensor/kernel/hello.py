@@ -8,8 +8,8 @@ the decoders decide them: which of the two read a hello must never show.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.layout import (
     F_ECH_CONFIG,
     F_FLAGS,
@@ -44,7 +44,7 @@ METHOD_NAMES = (
 METHODS = np.array([list(f"{name} ".encode().ljust(12, b"\0")) for name in METHOD_NAMES], np.uint8)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def plain_name(buf, start, end):
     """Whether these bytes are a name that needs no escaping: letters, digits, '-', '_', '.', ':'."""
     for i in range(start, end):
@@ -56,7 +56,7 @@ def plain_name(buf, start, end):
     return end > start
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def is_address(buf, start, length):
     """Whether a plain name is an IP address, which names nobody (RFC 6066 3 forbids it as SNI, and some send it)."""
     for i in range(start, start + length):
@@ -68,7 +68,7 @@ def is_address(buf, start, length):
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def put_name(buf, start, end, found):
     """Leaves a name in `found`, without its final dot. Returns FOUND, or ODD where it is not plain."""
     if not plain_name(buf, start, end):
@@ -82,7 +82,7 @@ def put_name(buf, start, end, found):
     return FOUND
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def client_hello(buf, start, end, found):
     """A TLS record at buf[start:end] that begins with a ClientHello: the caller has seen its first six bytes."""
     if end - start < 9:
@@ -112,12 +112,12 @@ def client_hello(buf, start, end, found):
     return extensions(buf, at + 2, message_end, found)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def plain_record(buf, start):
     return u8(buf, start + 1) == 3 and 0 < u16(buf, start + 3) <= MAX_RECORD_BYTES
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def extensions(buf, at, stop, found):
     """The server name among the extensions (RFC 8446 4.2), if all those that the decoder reads are well formed."""
     answer = NONE
@@ -152,7 +152,7 @@ def extensions(buf, at, stop, found):
     return answer
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def plain_ech(buf, at, end, found):
     """Whether an encrypted ClientHello is well formed (RFC 9849 5); notes which of its two kinds it is."""
     if at + 1 == end and u8(buf, at) == 1:
@@ -168,7 +168,7 @@ def plain_ech(buf, at, end, found):
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def plain_list(buf, at, end, kind):
     """Whether a list fills its extension: protocol names (RFC 7301 3.1), or 16-bit values behind one length byte or two."""
     if kind == SUPPORTED_VERSIONS:
@@ -183,7 +183,7 @@ def plain_list(buf, at, end, kind):
     return at == end
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def server_name(buf, at, end, found):
     """RFC 6066 3: a list of names of which only type 0, host_name, was ever defined."""
     if end - at < 5 or at + 2 + u16(buf, at) != end or u8(buf, at + 2) != 0 or at + 5 + u16(buf, at + 3) != end:
@@ -191,7 +191,7 @@ def server_name(buf, at, end, found):
     return put_name(buf, at + 5, end, found)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def method_bytes(buf, start, end):
     """Length of the method at buf[start:end] with the space behind it; 0 where there is none, -1 where it is cut off."""
     for i in range(METHODS.shape[0]):
@@ -205,13 +205,13 @@ def method_bytes(buf, start, end):
     return 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def is_http(buf, start, end):
     """Whether a request line of a known method begins here, or may: the payload can be shorter than the method."""
     return method_bytes(buf, start, end) != 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def http_host(buf, start, end, found):
     """The Host field of a request, as soon as its line is complete; targets other than a path are the decoder's."""
     method = method_bytes(buf, start, end)
@@ -247,7 +247,7 @@ def http_host(buf, start, end, found):
             return ODD
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def end_of_line(buf, at, limit):
     while at < limit:
         if buf[at] == LF:
@@ -256,12 +256,12 @@ def end_of_line(buf, at, limit):
     return -1
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def without_cr(buf, at, line_end):
     return line_end - 1 if line_end > at and u8(buf, line_end - 1) == CR else line_end
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def has_colon(buf, at, stop):
     while at < stop:
         if buf[at] == COLON:
@@ -270,18 +270,18 @@ def has_colon(buf, at, stop):
     return False
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def is_host(buf, at):
     return (u32(buf, at) | 0x20202020) == 0x686F7374
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def is_connect(buf, start):
     """Whether this method is CONNECT: no other that is known has its first three letters."""
     return u24(buf, start) == 0x434F4E
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def authority(buf, at, stop, found):
     """The host that a proxy is asked for, where name, port and version are all there is (RFC 9112 3.2.3)."""
     space = version_space(buf, at, stop)
@@ -290,13 +290,13 @@ def authority(buf, at, stop, found):
     return host_value(buf, at, space, found)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def plain_request_line(buf, at, stop):
     """Whether a path and a version of HTTP/1 are all there is behind the method (RFC 9112 3)."""
     return version_space(buf, at, stop) >= 0 and u8(buf, at) == SLASH
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def version_space(buf, at, stop):
     """Where the space before a version of HTTP/1 stands that ends the line; -1 where none does."""
     space = stop - 1
@@ -307,7 +307,7 @@ def version_space(buf, at, stop):
     return space if space > at and versioned else -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def host_value(buf, at, end, found):
     while end > at and u8(buf, end - 1) in (SPACE, TAB):
         end -= 1

@@ -7,8 +7,8 @@ the payload may be a tunnel. Every offset is checked against the packet's end be
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.layout import (
     CLASSIFIED_ICMP,
     CLASSIFIED_OTHER,
@@ -52,7 +52,7 @@ UDP_GTP_0 = 3386
 V4_MAPPED = np.int64(0xFFFF) << np.int64(32)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def ip(buf, at, end, wire_end, h, notices):
     if at >= end:
         return DROPPED_TRUNCATED
@@ -64,7 +64,7 @@ def ip(buf, at, end, wire_end, h, notices):
     return DROPPED_MALFORMED
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def ipv4(buf, at, end, wire_end, h, notices):
     """RFC 791 3.1. A total length of 0 is what segmentation offload leaves: the frame's own length counts then."""
     if at + 20 > end:
@@ -93,7 +93,7 @@ def ipv4(buf, at, end, wire_end, h, notices):
     return transport(buf, at + header, min(payload_end, end), u8(buf, at + 9), h, notices)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def ipv6(buf, at, end, wire_end, h, notices):
     """RFC 8200 3 and 4: the fixed header, then extension headers in any order, bounded."""
     if at + 40 > end:
@@ -143,7 +143,7 @@ def ipv6(buf, at, end, wire_end, h, notices):
     return DROPPED_MALFORMED
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def transport(buf, at, end, proto, h, notices):
     """TCP (RFC 9293 3.1), UDP (RFC 768); every other protocol is a flow without ports."""
     h[H_PROTO] = proto
@@ -186,7 +186,7 @@ def transport(buf, at, end, proto, h, notices):
     return CLASSIFIED_OTHER
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def is_tunnel_port(sport, dport):
     """Whether a UDP port is one of a tunnel's. Of those to which each end may send from a port of its own, the destination's."""
     if dport in (UDP_GTP, UDP_LISP, UDP_GRE, UDP_VXLAN, UDP_VXLAN_GPE, UDP_GENEVE, UDP_MPLS, UDP_VXLAN_OLD, UDP_TZSP,
@@ -195,7 +195,7 @@ def is_tunnel_port(sport, dport):
     return sport in (UDP_L2TP, UDP_TEREDO, UDP_AYIYA, UDP_CAPWAP)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def short_transport(buf, at, end, h, notices, kind):
     """A transport header that the capture or the fragment cut: its ports still tell the flow, if they are there."""
     if at + 4 > end:

@@ -6,8 +6,8 @@ It sees clue rows only, never frames.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.layout import (
     FLAG_SEEN,
     HELLO_ESNI,
@@ -102,7 +102,7 @@ TTL_LEAST_NS = 60 * NS
 TTL_GRACE_NS = 300 * NS
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def range_of(lows_high, lows_low, highs_high, highs_low, high, low):
     """The index of the range that holds an address, -1 where none does. Ranges are sorted and do not overlap."""
     bias = np.int64(-0x8000000000000000)
@@ -124,7 +124,7 @@ def range_of(lows_high, lows_low, highs_high, highs_low, high, low):
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def is_private(high, low):
     """RFC 1918, 6598, 3927, 1122 loopback; RFC 4193 and link-local for IPv6."""
     if high == 0 and (low >> 32) == 0xFFFF:
@@ -142,7 +142,7 @@ def is_private(high, low):
     return top in (0xFC, 0xFD) or (top == 0xFE and ((high >> 48) & 0xC0) == 0x80)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def station_of(stations, mac, control, seed):
     """The row of a MAC address; -1 where the table is full or there is no unicast MAC."""
     if mac <= 0 or (mac >> 40) & 1:
@@ -164,7 +164,7 @@ def station_of(stations, mac, control, seed):
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def observe_station(stations, clue, control, seed):
     """Learns from a packet's sender whether its MAC is a router's.
 
@@ -198,7 +198,7 @@ def observe_station(stations, clue, control, seed):
         row["count"] += 1
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def set_of(memory, client_high, client_low, server_high, server_low, seed):
     state = mix(np.uint64(client_low) ^ seed)
     state = mix(state ^ np.uint64(client_high))
@@ -207,7 +207,7 @@ def set_of(memory, client_high, client_low, server_high, server_low, seed):
     return np.int64(state & np.uint64(memory.shape[0] // WAYS - 1)) * WAYS
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def remember(memory, client_high, client_low, answer, clue, control, seed):
     """Notes that this client was told this address for this name."""
     first = set_of(memory, client_high, client_low, answer["high"], answer["low"], seed)
@@ -243,14 +243,14 @@ def remember(memory, client_high, client_low, answer, clue, control, seed):
     row["source"] = clue["source"]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def hot_set(hot, high, low, port, seed):
     state = mix(np.uint64(low) ^ seed)
     state = mix(state ^ np.uint64(high) ^ np.uint64(port))
     return np.int64(state & np.uint64(hot.shape[0] // HOT_WAYS - 1)) * HOT_WAYS
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def heat(hot, high, low, port, kind, time_ns, seed):
     """Notes that this address and port are part of a call."""
     first = hot_set(hot, high, low, port, seed)
@@ -270,7 +270,7 @@ def heat(hot, high, low, port, kind, time_ns, seed):
     row["expires_ns"] = time_ns + HOT_NS
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def is_hot(hot, high, low, port, kind, time_ns, seed):
     first = hot_set(hot, high, low, port, seed)
     for i in range(first, first + HOT_WAYS):
@@ -280,7 +280,7 @@ def is_hot(hot, high, low, port, kind, time_ns, seed):
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def write_hit(hit, clue_index, kind, name_id, match, number, time_ns, source, side, router):
     hit["clue"] = clue_index
     hit["kind"] = kind
@@ -293,7 +293,7 @@ def write_hit(hit, clue_index, kind, name_id, match, number, time_ns, source, si
     hit["router"] = router
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def answers_to(row, client_high, client_low, server_high, server_low, time_ns):
     return (
         row["name_id"] != 0
@@ -305,7 +305,7 @@ def answers_to(row, client_high, client_low, server_high, server_low, time_ns):
     )
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def telling_name(row, name_match):
     """The name that was asked for, or the last alias on the way where only that one means something."""
     if name_match[row["name_id"]] <= 0 and row["alias_id"] > 0 and name_match[row["alias_id"]] > 0:
@@ -313,7 +313,7 @@ def telling_name(row, name_match):
     return row["name_id"]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def recall(memory, client_high, client_low, clue, clue_index, server_high, server_low, name_match, calls, everything,
            hits, used, side, router, seed):  # fmt: skip
     """Hits for each name that DNS told this client for this server, where a signature knows one of them.
@@ -345,7 +345,7 @@ def recall(memory, client_high, client_low, clue, clue_index, server_high, serve
     return used, known, matched, call
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def told_of(memory, client_high, client_low, server_high, server_low, time_ns, see, seed):
     """The memory's row by which DNS told this client of a name that is watched for, at this address; -1 where it did not."""
     first = set_of(memory, client_high, client_low, server_high, server_low, seed)
@@ -357,7 +357,7 @@ def told_of(memory, client_high, client_low, server_high, server_low, time_ns, s
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def place_of_port(proto):
     """The row of a protocol in the table of watched ports; -1 where none is watched."""
     if proto == TCP:
@@ -367,7 +367,7 @@ def place_of_port(proto):
     return 2 if proto == ESP else -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def watch_new(clue, clue_index, memory, client_high, client_low, server_high, server_low, port, watched,
               hits, used, side, router, seed):  # fmt: skip
     """What DNS told of a new flow's server, and what its address and port mean. Returns hits used."""
@@ -395,7 +395,7 @@ def watch_new(clue, clue_index, memory, client_high, client_low, server_high, se
     return used
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def join(clues, begin, answers, answers_from, memory, stations, control, name_match, locals_, ranges,
          everything, marks, watched, hot, calls, hits, seed):  # fmt: skip
     """Goes through the clues in order. Returns (clue reached, answers reached, hits written).
@@ -547,7 +547,7 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
     return clues.shape[0], answer, used
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def tied(hot, clue, device_high, device_low, device_port, other_high, other_low, other_port, seed):
     """Whether a datagram's flow belongs to a call by its socket, or by the peer; then the socket is in it as well."""
     time_ns = clue["time_ns"]
@@ -559,7 +559,7 @@ def tied(hot, clue, device_high, device_low, device_port, other_high, other_low,
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def device_side(clue, locals_):
     """Which end of the flow is the device: the local one where just one is, else the one that opened the flow."""
     src = range_of(locals_[0], locals_[1], locals_[2], locals_[3], clue["src_high"], clue["src_low"]) >= 0

@@ -6,8 +6,8 @@ What counts is continuity: the same source (SSRC) with sequence numbers that go 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.layout import MEDIA_RUN, WINDOW_NS
 from sensor.kernel.wire import u8, u16, u32
 
@@ -18,7 +18,7 @@ MAX_STEP = 128  # sequence numbers that loss may skip
 REORDERED = 0x10000 - 128
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def media_run(buf, start, end, row, side, time_ns):
     """Notes a datagram that may be media. Whether it is the one that makes its side's packets a run of media."""
     if end - start < RTP_HEADER_BYTES:
@@ -34,7 +34,7 @@ def media_run(buf, start, end, row, side, time_ns):
     return continues(row, side, u32(buf, start + 8), u16(buf, start + 2), time_ns)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def continues(row, side, ssrc, sequence, time_ns):
     """Whether this RTP packet is the MEDIA_RUN-th of its side that went on where the one before it ended."""
     if side == 0:
@@ -63,7 +63,7 @@ def continues(row, side, ssrc, sequence, time_ns):
     return count == MEDIA_RUN
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def begin_windows(row, time_ns):
     """A new flow: its first window."""
     row["window_ns"] = time_ns - time_ns % WINDOW_NS
@@ -79,7 +79,7 @@ def begin_windows(row, time_ns):
     keep_counters(row)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def keep_counters(row):
     row["tick_bytes_0"] = row["bytes_0"]
     row["tick_bytes_1"] = row["bytes_1"]
@@ -89,7 +89,7 @@ def keep_counters(row):
     row["tick_media_1"] = np.int64(row["media_1"]) & 0xFFFF
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def write_tick(tick, row, time_ns):
     """What the flow carried in the window that is over; begins the one of `time_ns`."""
     tick["flow_id"] = row["flow_id"]

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled
 from sensor.kernel.dialect import stun_dialect, with_places
 from sensor.kernel.layout import KIND_DNS, KIND_HTTP, KIND_STUN, KIND_TLS, READ_DONE, READ_HAND_OVER, READ_PENDING
 from sensor.kernel.places import places_of
@@ -30,7 +30,7 @@ MAX_ANSWERS = 64  # records read of one message in the compiled loop; longer one
 TTL_LIMIT_S = 86400 * 7  # RFC 8767 4 suggests capping at a week
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hash_name(buf, start, length, seed):
     state = seed ^ np.uint64(length)
     word = np.uint64(0)
@@ -45,7 +45,7 @@ def hash_name(buf, start, length, seed):
     return mix(state ^ word)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def intern(buf, start, length, index, starts, lengths, hashes, arena, control, seed):
     """The number of the name at buf[start:start+length], upper case folded; 0 where the table is full."""
     if length <= 0 or length > 255:
@@ -89,7 +89,7 @@ def intern(buf, start, length, index, starts, lengths, hashes, arena, control, s
     return number
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def dns_name(buf, start, at, end, text):
     """Reads a name (RFC 1035 4.1.4) into `text`. Returns (bytes of text, where the record goes on).
 
@@ -139,7 +139,7 @@ def dns_name(buf, start, at, end, text):
         at += length
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def read_dns(buf, clue, index_of_clue, answers, used, text, index, starts, lengths, hashes, arena, control, seed):
     """Reads a plain DNS message: one question, records of the answer section. Returns answers used, ODD or BROKEN.
 
@@ -182,7 +182,7 @@ def read_dns(buf, clue, index_of_clue, answers, used, text, index, starts, lengt
     return used
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def read_answers(buf, start, at, end, count, index_of_clue, name_id, answers, used, text,
                  index, starts, lengths, hashes, arena, control, seed):  # fmt: skip
     """Addresses in the answer section, up to where it breaks. Returns answers used, or ODD."""
@@ -230,16 +230,17 @@ def read_answers(buf, start, at, end, count, index_of_clue, name_id, answers, us
     return used
 
 
-@njit(cache=True, nogil=True)
-def read_names(buf, clues, answers, wanted, prefixes, places, index, starts, lengths, hashes, arena, control, seed):
+@compiled
+def read_names(
+    buf, clues, answers, wanted, prefixes, places, text, index, starts, lengths, hashes, arena, control, seed
+):
     """Numbers the names of all clues that have one in plain sight; marks the others for the decoders.
 
     A STUN message gets the number of its dialect; only the first of each dialect is handed over. `wanted` and
-    `prefixes` are those of `dialect.stun_dialect`, `places` those of `places.places_of`.
+    `prefixes` are those of `dialect.stun_dialect`, `places` those of `places.places_of`; `text` is uint8[256] to work in.
 
     Returns (answers written, clues that are to be handed over).
     """
-    text = np.zeros(256, np.uint8)
     used = np.int64(0)
     odd = 0
     for i in range(clues.shape[0]):

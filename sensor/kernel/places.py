@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled
 from sensor.kernel.join import range_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ Places = tuple[tuple["NDArray[np.int64]", ...], "NDArray[np.int64]"]
 NOWHERE: Places = (tuple(np.zeros(0, np.int64) for _ in range(5)), np.zeros((0, 3), np.int64))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def places_of(clue, places):
     """The bits of all places in which one end of the packet lies, by address and port."""
     ranges, ports = places
@@ -31,7 +31,7 @@ def places_of(clue, places):
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def place_of(high, low, port, ranges, ports):
     bits = np.int64(0)
     at = range_of(ranges[0], ranges[1], ranges[2], ranges[3], high, low)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.layout import QUIC_CLUES, QUIC_REPLY_CLUES
 from sensor.kernel.wire import u8, u16, u32
 
@@ -11,7 +10,7 @@ LEAST_BYTES = 40  # what the shortest header, a hash or tag, and a piece of a he
 PADDED_BYTES = 1200  # a client's first datagrams (RFC 9000 14.1); Google's have 1350
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def quic_clues(buf, start, first, length, missing, is_client):
     """How many payloads of this sender are to be read, if this one is of the kind; 0 where it is not.
 
@@ -31,7 +30,7 @@ def quic_clues(buf, start, first, length, missing, is_client):
     return 0
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def is_initial(first, version):
     """A long header of type Initial, in any version that the decoder reads.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from sensor.kernel.clues import datagram_clue, stream_clue
+from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.headers import locate
 from sensor.kernel.layout import (
     BYTES_ON_WIRE,
@@ -84,7 +84,7 @@ BLOCK = 32  # frames whose headers are read before their flows are looked up
 BIAS = np.int64(-0x8000000000000000)  # flips the sign bit, so that halves of addresses compare as unsigned
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def before(x_high, x_low, x_port, y_high, y_low, y_port):
     """Whether endpoint x sorts before y; any fixed order will do, all it has to be is total."""
     if x_high != y_high:
@@ -94,7 +94,7 @@ def before(x_high, x_low, x_port, y_high, y_low, y_port):
     return x_port < y_port
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def opener_of(h, sport, dport):
     """Whether the sender opened the flow, by the first packet seen: flags first, then ports, then that it spoke first."""
     flags = h[H_TCP_FLAGS]
@@ -110,7 +110,7 @@ def opener_of(h, sport, dport):
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def new_row(flows, heads, wheel, free, control, notices, bucket, h, frame, swapped, sport, dport):
     """Takes a free row for the flow of this packet; -1 where the table is full."""
     if control[C_FREE] > 0:
@@ -163,7 +163,7 @@ def new_row(flows, heads, wheel, free, control, notices, bucket, h, frame, swapp
     return slot
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def flow_of(flows, heads, wheel, free, ended, control, notices, h, frame, found):
     """The row of this packet's flow, made if it is new (`found[F_NEW_FLOW]` is 1 then); -1 where the table is full.
 
@@ -198,7 +198,7 @@ def flow_of(flows, heads, wheel, free, ended, control, notices, h, frame, found)
     return slot
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def reopened(row, side, sequence):
     """A SYN on a known five-tuple: a new connection unless it repeats the SYN that opened this one."""
     state = np.int64(row["state"])
@@ -210,7 +210,7 @@ def reopened(row, side, sequence):
     return (state & (STATE_SYN | STATE_RST | STATE_FIN_0 | STATE_FIN_1)) != 0
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def count(row, side, frame, h):
     """Counters, first and last time, what a side's packets look like."""
     row["last_ns"] = max(row["last_ns"], frame["time_ns"])
@@ -232,7 +232,7 @@ def count(row, side, frame, h):
         row["state"] |= STATE_BOTH
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def follow_tcp(row, side, h):
     """TCP's state, and where this packet's payload lies in its stream. Returns (offset, whether the start was seen)."""
     flags = h[H_TCP_FLAGS]
@@ -256,7 +256,7 @@ def follow_tcp(row, side, h):
     return relative, True
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def set_base(row, side, base):
     if side == 0:
         row["base_0"] = base
@@ -266,7 +266,7 @@ def set_base(row, side, base):
         row["state"] |= STATE_BASE_1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def write_clue(clue, kind, side, row, slot, frame, h, relative, found):
     clue["kind"] = kind
     clue["side"] = side
@@ -299,18 +299,23 @@ def write_clue(clue, kind, side, row, slot, frame, h, relative, found):
     clue["ech_config"] = found[F_ECH_CONFIG]
 
 
-@njit(cache=True, nogil=True)
+def scratch_memory():
+    """What `scan` works in: headers and kinds of a block of frames, and what its parts tell each other of one."""
+    return np.zeros((BLOCK, H_SIZE), np.int64), np.zeros(BLOCK, np.int64), np.zeros(F_SIZE, np.int64)
+
+
+@compiled
 def scan(
-    buf, frames, start, flows, heads, wheel, free, ended, control, counters, notices, clues, ticks, rules, hours, seed
-):
+    buf, frames, start, flows, heads, wheel, free, ended, control, counters, notices, clues, ticks, rules, hours, scratch,
+    seed,
+):  # fmt: skip
     """Reads frames from index `start` on. Returns (frames read up to, clues written, ticks written).
 
     Stops early where the clues or ticks might not all fit: call it again with what it returned. `counters` and `notices`
-    follow `layout.COUNTERS` and `layout.NOTICES`; `rules` is a `first.sieve`; `hours` are layout.HOUR rows.
+    follow `layout.COUNTERS` and `layout.NOTICES`; `rules` is a `first.sieve`; `hours` are layout.HOUR rows; `scratch` is of
+    `scratch_memory`.
     """
-    headers = np.zeros((BLOCK, H_SIZE), np.int64)
-    kinds = np.zeros(BLOCK, np.int64)
-    found = np.zeros(F_SIZE, np.int64)
+    headers, kinds, found = scratch
     written = 0
     ticked = 0
     hour = np.int64(0)
@@ -379,7 +384,7 @@ def scan(
     return frames.shape[0], written, ticked
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def row_of_hour(hours, begin):
     """The row of the hour that begins at `begin`, made where it is new: the first that counts nothing yet."""
     for i in range(hours.shape[0]):
@@ -390,7 +395,7 @@ def row_of_hour(hours, begin):
     return np.int64(hours.shape[0] - 1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def locate_block(buf, frames, first, last, headers, kinds, flows, heads, notices, seed):
     """Headers of some frames, and the place of each one's flow.
 
@@ -420,7 +425,7 @@ def locate_block(buf, frames, first, last, headers, kinds, flows, heads, notices
     headers[0, H_WARMED] = warmed  # kept, so that the reads are not optimised away
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def place(h, heads, seed):
     """Which side sent the packet (`h[H_SIDE]`), and the hash bucket of its flow (`h[H_BUCKET]`)."""
     sport, dport = h[H_SRC_PORT], h[H_DST_PORT]
@@ -435,7 +440,7 @@ def place(h, heads, seed):
     h[H_BUCKET] = np.int64(hashed & np.uint64(heads.shape[0] - 1))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def end_all(flows, heads, ended, control):
     """Ends every flow that is still alive, at the end of a source."""
     for slot in range(control[C_TOUCHED]):

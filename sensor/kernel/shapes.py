@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.layout import (
     H_DST_MAC,
     H_FRAGMENT,
@@ -34,7 +34,7 @@ NO_TUNNEL, LINK_ETHER_TYPE, LINK_TRANSPORT, LINK_WIFI_SWAPPED = -1, -2, -3, -4
 ETHERNET_SLACK, SLACK = 64, 8
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def carries_others(kind):
     """Whether frames of this ether type carry others, and are read here."""
     return kind in (
@@ -49,7 +49,7 @@ def carries_others(kind):
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def is_ip(buf, at, end, wire, slack, h):
     """Whether an IP packet begins here: version, header length and total length fit each other and the room.
 
@@ -74,7 +74,7 @@ def is_ip(buf, at, end, wire, slack, h):
     return h[H_FRAGMENT] != 0 or total <= wire - at <= total + slack
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def is_ethernet(buf, at, end, wire, h):
     """Whether an Ethernet frame begins here that carries IP, ARP for IPv4, or a header that carries others."""
     kind_at = at + 12
@@ -94,7 +94,7 @@ def is_ethernet(buf, at, end, wire, h):
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def is_wifi(buf, at, end, wire, h):
     """Whether IP lies in what may be a data frame of IEEE 802.11, whose header has one of four lengths: LLC (RFC 1042) tells."""
     for length in (24, 26, 30, 32):
@@ -104,7 +104,7 @@ def is_wifi(buf, at, end, wire, h):
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def behind_labels(buf, at, end):
     """Where a stack of MPLS labels (RFC 3032 2.1) ends: `end` or behind it if it is cut, -1 if it is too long."""
     for _ in range(MAX_LABELS):
@@ -116,7 +116,7 @@ def behind_labels(buf, at, end):
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def labelled(buf, at, end, wire, h):
     """What lies behind MPLS labels, if it is whole and sound: (link type, where it begins)."""
     nibble = u8(buf, at) >> 4
@@ -129,7 +129,7 @@ def labelled(buf, at, end, wire, h):
     return NO_TUNNEL, at
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sound(buf, at, end, wire, link, kind, h):
     """Whether a whole packet lies here: an Ethernet frame, or behind an ether type IP or MPLS that carries either."""
     if link == LINK_ETHERNET:
@@ -147,7 +147,7 @@ def sound(buf, at, end, wire, link, kind, h):
     return following in (1, 2) and is_ip(buf, at, end, wire, SLACK, h)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def onto(h, at, end, wire, kind, link):
     """Notes where what follows a header lies; MAC addresses and VLAN stay those of the frame. Returns `link`."""
     h[H_NEXT_AT] = at
@@ -157,7 +157,7 @@ def onto(h, at, end, wire, kind, link):
     return link
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def into(h, at, end, wire, kind, link):
     """As `onto`, where MAC addresses and VLAN so far are of the tunnel's ends: who sent what is inside they do not tell."""
     h[H_SRC_MAC] = -1

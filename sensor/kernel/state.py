@@ -14,7 +14,7 @@ from sensor.kernel.gather import gather
 from sensor.kernel.join import HOT, J_SIZE, MEMORY, STATION, WAYS, join
 from sensor.kernel.names import N_BROKEN, N_COUNT, N_SIZE, intern, read_names
 from sensor.kernel.places import NOWHERE
-from sensor.kernel.scan import end_all, scan
+from sensor.kernel.scan import end_all, scan, scratch_memory
 from sensor.kernel.table import C_CLOCK_NS, C_ENDED, C_LIVE, C_SIZE, C_TOUCHED, release
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class Scanner:
         self.ticks = np.zeros(TICKS_PER_CALL, layout.TICK)
         self.rules = sieve(())
         self.hours = np.zeros(layout.HOURS, layout.HOUR)
+        self.scratch = scratch_memory()
         self.seed = np.uint64(seed)
         self.reset()
 
@@ -144,7 +145,8 @@ class Scanner:
         """Reads frames from `start` on; returns where it stopped, clues and ticks (valid until the next call)."""
         reached, written, ticked = scan(
             buffer, frames, start, self.flows, self.heads, self.wheel, self.free, self.ended, self.control,
-            self.counters, self.notices, self.clues, self.ticks, self.rules, self.hours, self.seed,
+            self.counters, self.notices, self.clues, self.ticks, self.rules, self.hours, self.scratch,
+            self.seed,
         )  # fmt: skip
         return int(reached), self.clues[:written], self.ticks[:ticked]
 
@@ -197,7 +199,7 @@ class Names:
         if not 0 < len(data) <= 255:
             return 0
         self._text[: len(data)] = np.frombuffer(data, np.uint8)
-        return int(intern(self._text, 0, len(data), *self.tables(), self.seed))  # type: ignore[call-arg]  # numba's stub cannot count *
+        return int(intern(self._text, 0, len(data), *self.tables(), self.seed))
 
     def text(self, number: int) -> str:
         """The name behind a number, or what `shown` has in its place."""
@@ -257,19 +259,21 @@ class Joiner:
         self.stun_places = NOWHERE
         self.everything = False
         self.marks = np.zeros(flow_rows, layout.MARK)
+        self.text = np.zeros(256, np.uint8)
         self.ports = np.zeros((3, 1 << 16), np.uint8)  # PORT_* of TCP, UDP, ESP
         self.seen_ranges = Ranges.of([])
         self._used = False
 
     def read_names(self, buffer: NDArray[np.uint8], clues: NDArray[np.void]) -> tuple[NDArray[np.void], int]:
         """Numbers the names in plain sight. Returns the answers and how many clues are left for the decoders."""
-        used, odd = read_names(  # type: ignore[call-arg]  # numba's stub cannot count *
+        used, odd = read_names(
             buffer,
             clues,
             self.answers,
             self.stun_wanted,
             self.stun_usernames,
             self.stun_places,
+            self.text,
             *self.names.tables(),
             self.names.seed,
         )

@@ -8,8 +8,8 @@ Nothing here depends on where batches begin: a flow ends because of the packet t
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.layout import (
     CLOCK_BACK_NS,
     CLOCK_JUMPS,
@@ -38,7 +38,7 @@ MIX_2 = np.uint64(0x94D049BB133111EB)
 S30, S27, S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def mix(value):
     """splitmix64's finaliser: every input bit reaches every output bit."""
     value = (value ^ (value >> S30)) * MIX_1
@@ -46,7 +46,7 @@ def mix(value):
     return value ^ (value >> S31)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def hash_key(a_high, a_low, b_high, b_low, ports_proto, seed):
     value = mix(np.uint64(a_low) ^ seed)
     value = mix(value ^ np.uint64(b_low))
@@ -54,7 +54,7 @@ def hash_key(a_high, a_low, b_high, b_low, ports_proto, seed):
     return mix(value ^ np.uint64(ports_proto))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def idle_limit_ns(row):
     proto = row["proto"]
     state = row["state"]
@@ -69,7 +69,7 @@ def idle_limit_ns(row):
     return IDLE_OTHER_NS
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def find(flows, heads, bucket, a_high, a_low, b_high, b_low, a_port, b_port, proto):
     """The row of this five-tuple, or -1."""
     slot = np.int64(heads[bucket])
@@ -89,7 +89,7 @@ def find(flows, heads, bucket, a_high, a_low, b_high, b_low, a_port, b_port, pro
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def unlink(flows, heads, slot):
     """Takes a row out of its hash chain."""
     bucket = flows[slot]["bucket"]
@@ -105,7 +105,7 @@ def unlink(flows, heads, slot):
         at = following
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def end_flow(flows, heads, ended, control, slot):
     """Ends a flow: it can no longer be found; its row stays until the next batch. The wheel drops it when it comes by."""
     unlink(flows, heads, slot)
@@ -116,7 +116,7 @@ def end_flow(flows, heads, ended, control, slot):
     control[C_LIVE] -= 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def schedule(flows, wheel, control, slot, due_ns):
     """Puts a row where the wheel will look at it once `due_ns` has passed, or for a check in between."""
     second = max(due_ns // NS + 1, control[C_WHEEL_SECOND] + 1)
@@ -126,7 +126,7 @@ def schedule(flows, wheel, control, slot, due_ns):
     wheel[place] = slot
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def look_at_second(flows, heads, wheel, free, ended, control, notices, second):
     """Ends what has been idle for too long among the rows due in `second`; puts the others back."""
     place = second % WHEEL_SECONDS
@@ -154,7 +154,7 @@ def look_at_second(flows, heads, wheel, free, ended, control, notices, second):
         slot = following
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def advance_clock(flows, heads, wheel, free, ended, control, notices, time_ns):
     """Moves packet time on, at most one turn of the wheel; far backwards it is set anew."""
     clock = control[C_CLOCK_NS]
@@ -176,7 +176,7 @@ def advance_clock(flows, heads, wheel, free, ended, control, notices, time_ns):
         look_at_second(flows, heads, wheel, free, ended, control, notices, second)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def release(flows, ended, control):
     """Called at the start of a batch: rows reported as ended may be used again once the wheel has dropped them."""
     for i in range(control[C_ENDED]):

@@ -7,8 +7,8 @@ is inside and leaves its place in the scratch array (`shapes.into`), or NO_TUNNE
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled
 from sensor.kernel.internet import IP_AH, IP_ETHERIP, IP_GRE, IP_IPV4, IP_IPV6, IP_L2TP, IP_MPLS
 from sensor.kernel.layout import (
     DROPPED_MALFORMED,
@@ -77,14 +77,14 @@ GRE_ARUBA_FIRST, GRE_ARUBA_LAST = 0x8200, 0x83FF  # access points of Aruba: IEEE
 PPP_IPV4, PPP_BRIDGED, PPP_IPV6, PPP_MPLS, PPP_MPLS_MULTICAST = 0x0021, 0x0031, 0x0057, 0x0281, 0x0283
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def cut(h):
     """The header is longer than what was captured."""
     h[H_WHY] = DROPPED_TRUNCATED
     return NO_TUNNEL
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def peel_frame(buf, step, h, notices):
     """What a frame carries by its ether type (`H_NEXT_TYPE`) or, with STEP_LINK, its link type."""
     at, end = h[H_PAYLOAD], h[H_END]
@@ -111,7 +111,7 @@ def peel_frame(buf, step, h, notices):
     return onto(h, at + length + 2, end, wire, u16(buf, at + length), LINK_ETHER_TYPE)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def by_link_type(buf, at, end, wire, link, h, notices):
     """Link types with a header of their own (tcpdump.org/linktypes.html)."""
     if link == 9 or link == 50:
@@ -142,7 +142,7 @@ def by_link_type(buf, at, end, wire, link, h, notices):
     return nflog(buf, at, end, wire, h)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def nflog(buf, at, end, wire, h):
     """LINKTYPE_NFLOG: family, version, resource; then fields of (length, type) in the byte order of the host."""
     at += 4
@@ -159,7 +159,7 @@ def nflog(buf, at, end, wire, h):
     return NO_TUNNEL
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def mpls(buf, at, end, wire, h, notices):
     """RFC 3032 2.1: labels; behind the last one IP, or an Ethernet frame with a control word (RFC 4448 4.6) or without."""
     at = behind_labels(buf, at, end)
@@ -177,7 +177,7 @@ def mpls(buf, at, end, wire, h, notices):
     return into(h, at, end, wire, 0, link)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def pppoe(buf, at, end, wire, h, notices):
     """RFC 2516 4 and 6: a session's data. The MAC addresses are those of the two who speak PPP."""
     if at + 6 > end:
@@ -189,7 +189,7 @@ def pppoe(buf, at, end, wire, h, notices):
     return ppp(buf, at + 6, min(end, stop), stop, h, notices)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def ppp(buf, at, end, wire, h, notices):
     """RFC 1661 2, RFC 1662 3.1: address and control may be left out, and so may the first byte of a protocol below 256."""
     if at + 2 <= end and u16(buf, at) == 0xFF03:
@@ -214,7 +214,7 @@ def ppp(buf, at, end, wire, h, notices):
     return NO_TUNNEL
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def nsh(buf, at, end, wire, h, notices):
     """RFC 8300 2.2: a base header with its length in words and the kind of what follows."""
     if at + 8 > end:
@@ -236,7 +236,7 @@ def nsh(buf, at, end, wire, h, notices):
     return NO_TUNNEL
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def peel_protocol(buf, h, notices):
     """What an IP packet carries by its protocol."""
     at, end, proto = h[H_PAYLOAD], h[H_END], h[H_PROTO]
@@ -270,7 +270,7 @@ def peel_protocol(buf, h, notices):
     return NO_TUNNEL
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gre(buf, at, end, wire, h, notices):
     """RFC 2784 and 2890 (version 0), RFC 2637 4.1 (version 1, PPTP)."""
     if at + 4 > end:
@@ -309,7 +309,7 @@ def gre(buf, at, end, wire, h, notices):
     return into(h, at, end, wire, protocol, LINK_ETHER_TYPE)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def erspan(buf, at, end, wire, protocol, sequence, h, notices):
     """draft-foschiano-erspan-03 4: type I has no header, II one of 8 bytes, III of 12, and 8 more where it says so."""
     vlan = np.int64(0)
@@ -333,7 +333,7 @@ def erspan(buf, at, end, wire, protocol, sequence, h, notices):
     return link
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def l2tp_3(buf, at, end, wire, h, notices):
     """RFC 3931 4.1.1.1: a session, a cookie of 0, 4 or 8 bytes and a sublayer of 0 or 4, whose lengths only its ends know.
 

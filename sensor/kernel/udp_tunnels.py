@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from sensor.kernel.compiling import compiled
 from sensor.kernel.internet import (
     UDP_AYIYA,
     UDP_CAPWAP,
@@ -65,7 +64,7 @@ MAX_GTP_EXTENSIONS = 8
 MAX_TZSP_TAGS = 32
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def peel_datagram(buf, h, notices):
     """What a datagram carries by its ports."""
     at, end = h[H_PAYLOAD], h[H_END]
@@ -104,7 +103,7 @@ def peel_datagram(buf, h, notices):
     return NO_TUNNEL
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def vxlan(buf, at, end, wire, port, h, notices):
     """RFC 7348 5; with group policy (draft-smith-vxlan-group-policy); GPE tells what follows (draft-ietf-nvo3-vxlan-gpe 3.1)."""
     flags = u8(buf, at)
@@ -134,7 +133,7 @@ def vxlan(buf, at, end, wire, port, h, notices):
     return into(h, at + 8, end, wire, kind, link)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def geneve(buf, at, end, wire, h, notices):
     """RFC 8926 3.4: version 0, length of the options in words, an ether type."""
     first, kind = u8(buf, at), u16(buf, at + 2)
@@ -148,7 +147,7 @@ def geneve(buf, at, end, wire, h, notices):
     return into(h, at, end, wire, kind, link)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gtp(buf, at, end, wire, h, notices):
     """3GPP TS 29.281 5: version 1, a G-PDU, with extension headers or without. GSM 09.60 6: version 0 has 20 bytes."""
     flags = u8(buf, at)
@@ -184,7 +183,7 @@ def gtp(buf, at, end, wire, h, notices):
     return into(h, at, end, wire, 0, LINK_RAW)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def tzsp(buf, at, end, wire, h, notices):
     """TaZmen Sniffer Protocol: version 1, a kind, what is inside, tags up to the one that ends them."""
     inside = u16(buf, at + 2)
@@ -208,7 +207,7 @@ def tzsp(buf, at, end, wire, h, notices):
     return NO_TUNNEL
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gre_in_udp(buf, at, end, wire, h, notices):
     """RFC 8086 3: a header of GRE, version 0."""
     flags, kind = u16(buf, at), u16(buf, at + 2)
@@ -224,7 +223,7 @@ def gre_in_udp(buf, at, end, wire, h, notices):
     return into(h, at + 4, end, wire, kind, link)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def teredo(buf, at, end, wire, h, notices):
     """RFC 4380 5.1.1: an authentication and an origin indication may come before the IPv6 packet."""
     if u16(buf, at) == 1:
@@ -239,7 +238,7 @@ def teredo(buf, at, end, wire, h, notices):
     return into(h, at, end, wire, 0, LINK_RAW)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def l2tp(buf, at, end, wire, h, notices):
     """RFC 2661 3.1: data of version 2, PPP; RFC 3931 4.1.2: of version 3."""
     flags = u16(buf, at)
@@ -267,7 +266,7 @@ def l2tp(buf, at, end, wire, h, notices):
     return into(h, at, end, wire, 0, LINK_PPP)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def is_ppp(buf, at, end, wire, h):
     """Whether PPP that carries IP begins here."""
     if at + 2 <= end and u16(buf, at) == 0xFF03:
@@ -283,7 +282,7 @@ def is_ppp(buf, at, end, wire, h):
     return u8(buf, at + 1) >> 4 == version
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def capwap(buf, at, end, wire, h, notices):
     """RFC 5415 4.3: a frame of IEEE 802.3, or one of 802.11, some of whose senders swap the two bytes of its frame control.
 
@@ -307,7 +306,7 @@ def capwap(buf, at, end, wire, h, notices):
     return into(h, at, end, wire, 0, LINK_WIFI_SWAPPED if swapped else LINK_WIFI)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def ayiya(buf, at, end, wire, h, notices):
     """draft-massar-v6ops-ayiya-02 3: lengths of identity and signature, what to do (1: forward), next header."""
     identity, signature = u8(buf, at) >> 4, (u8(buf, at + 1) >> 4) * 4

@@ -8,8 +8,8 @@ begins with a hello, for its first 64 KiB. Nothing has to know the talk before i
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.layout import CERTIFICATE_BYTES
 from sensor.kernel.wire import u8, u16, u24, u32
 
@@ -22,7 +22,7 @@ PROXY_1_BYTES = 107  # the longest line of version 1
 SSL_REQUEST, GSS_REQUEST = 80877103, 80877104
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def begins_hello(buf, start, end):
     """Whether a record that begins with a hello begins here: 1 a client's, 2 a server's, 0 none of them."""
     if end - start < HELLO_TELLS or u8(buf, start) != HANDSHAKE or u8(buf, start + 1) != 3 or u8(buf, start + 2) > 4:
@@ -35,7 +35,7 @@ def begins_hello(buf, start, end):
     return kind if u8(buf, start + 6) == 0 and u8(buf, start + 9) == 3 else 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def preamble_bytes(buf, start, end):
     """How many bytes stand before the stream proper: 0 nearly always.
 
@@ -58,7 +58,7 @@ def preamble_bytes(buf, start, end):
     return 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def proxy_1_bytes(buf, start, end):
     """The length of "PROXY ... CR LF", 0 where there is none."""
     if u8(buf, start + 4) != 89 or u8(buf, start + 5) != 32:
@@ -69,7 +69,7 @@ def proxy_1_bytes(buf, start, end):
     return 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def certificate_end(buf, start, end):
     """How far into its stream a server's certificates may reach, by its first segment; 0: it will show none.
 
@@ -104,7 +104,7 @@ def certificate_end(buf, start, end):
         at = after
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def is_tls_1_3(buf, start, end):
     """Whether the ServerHello that begins here, all of it or what is there, chose a version by extension (RFC 8446 4.2.1)."""
     at = start + RECORD_HEAD + MESSAGE_HEAD + 34

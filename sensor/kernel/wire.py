@@ -7,29 +7,30 @@ widened before it is shifted, for what `u8 << 8` is differs between compiled and
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from sensor.kernel.compiling import inlined
 
 ONE, TWO, THREE = np.uintp(1), np.uintp(2), np.uintp(3)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def u8(buf, at):
     return np.int64(buf[np.uintp(at)])
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def u16(buf, at):
     i = np.uintp(at)
     return (np.int64(buf[i]) << 8) | np.int64(buf[i + ONE])
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def u24(buf, at):
     i = np.uintp(at)
     return (np.int64(buf[i]) << 16) | (np.int64(buf[i + ONE]) << 8) | np.int64(buf[i + TWO])
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def u32(buf, at):
     i = np.uintp(at)
     return (
@@ -40,18 +41,18 @@ def u32(buf, at):
     )
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def u48(buf, at):
     return (u16(buf, at) << 32) | u32(buf, at + 2)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def i64(buf, at):
     """Eight bytes as a signed 64-bit value: address halves are compared and hashed, never counted with."""
     return (u32(buf, at) << 32) | u32(buf, at + 4)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def little16(buf, at):
     i = np.uintp(at)
     return np.int64(buf[i]) | (np.int64(buf[i + ONE]) << 8)
