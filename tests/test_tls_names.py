@@ -40,7 +40,7 @@ def test_in_one_segment():
     assert names(Talk().client(samples.records(samples.RFC_8448_HELLO)).frames) == [("tls_sni", "server")]
 
 
-@proves("TLS, any port")
+@proves("TLS, any port", "segments cut by hand")
 @pytest.mark.parametrize("port", [1, 25, 80, 5222, 8443, 65535])
 def test_on_any_port(port):
     assert names(Talk(port=port).client(HELLO).frames) == SNI
