@@ -142,6 +142,14 @@ def is_private(high, low):
     return top in (0xFC, 0xFD) or (top == 0xFE and ((high >> 48) & 0xC0) == 0x80)
 
 
+@inlined
+def is_link_local(high, low):
+    """RFC 3927; RFC 4291 2.5.6."""
+    if high == 0 and (low >> 32) == 0xFFFF:
+        return (low >> 16) & 0xFFFF == 0xA9FE
+    return (high >> 48) & 0xFFC0 == 0xFE80
+
+
 @compiled
 def station_of(stations, mac, control, seed):
     """The row of a MAC address; -1 where the table is full or there is no unicast MAC."""
@@ -180,7 +188,9 @@ def observe_station(stations, clue, control, seed):
     high, low = clue["src_high"], clue["src_low"]
     ttl = clue["ttl"]
     inside = is_private(high, low)
-    if not inside and is_private(clue["dst_high"], clue["dst_low"]):
+    # What goes to a link-local address was not routed (RFC 4291 2.5.6): hosts announce their global ones to the router there.
+    on_link = is_link_local(clue["dst_high"], clue["dst_low"])
+    if not inside and not on_link and is_private(clue["dst_high"], clue["dst_low"]):
         row["router"] = 1
         return
     multicast = (clue["dst_mac"] >> 40) & 1
