@@ -130,6 +130,8 @@ class Use:
                 )
             )
             return
+        if any(one.kind == "quic_sni" for one in flow.own):
+            return  # a page over HTTP/3 is as busy both ways, and is no media that hide their header
         for window in (*flow.windows, flow.last_window):
             if max(window.packets_up, window.packets_down) >= self.limits.call_stream_packets:
                 first_ns = max(window.start_ns, flow.first_ns)

@@ -25,9 +25,9 @@ CHAT = FlowKey("tcp", "10.0.0.2", 40001, "203.0.113.9", 443)
 DEVICE = Device("mac:1", "1", "10.0.0.2")
 
 
-def evidence(key: FlowKey, activity: Activity) -> Evidence:
+def evidence(key: FlowKey, activity: Activity, kind: str = "stun") -> Evidence:
     match = RuleMatch("app", "app/rule", Strength.CONCLUSIVE, "chat", activity)
-    return Evidence("tls_sni", "name.example", "a.pcap", 1, 0, key, match)
+    return Evidence(kind, "name.example", "a.pcap", 1, 0, key, match)
 
 
 def flow(key: FlowKey, *windows: Carried, activity: Activity = Activity.CALL_ATTEMPT) -> Flow:
@@ -94,6 +94,12 @@ def test_hidden_media_count_by_what_flows_both_ways() -> None:
     keep_alive = Carried(0, 900, 900, 10, 10)
     assert call(*[flow(KEY, keep_alive)] * 6) is Activity.CALL_ATTEMPT  # six relays that are pinged make no call
     assert call(flow(replace(KEY, proto="tcp"), busy)) is Activity.CALL_ATTEMPT
+
+
+def test_a_page_over_http_3_is_no_hidden_media() -> None:
+    page = flow(KEY, Carried(0, 9000, 9000, 120, 120))
+    page.own = [evidence(KEY, Activity.CALL_ATTEMPT, "quic_sni")]
+    assert call(page) is Activity.CALL_ATTEMPT
 
 
 def test_a_name_that_is_met_in_calls_alone_tells_one() -> None:
