@@ -1,18 +1,13 @@
 """From a captured frame to its innermost five-tuple and payload: link layers, and down through what tunnels carry.
 
-`locate` leaves its findings in an int64 scratch array (`layout.H_*`) and returns a counter index: a classified one when
+`locate` leaves its findings in an int64 scratch array (`fields.H_*`) and returns a counter index: a classified one when
 there is a flow, else why not. Every offset is checked against the frame's end before it is read.
 """
 
 from __future__ import annotations
 
 from sensor.kernel.compiling import compiled, inlined
-from sensor.kernel.internet import ip, transport
-from sensor.kernel.layout import (
-    CLASSIFIED_OTHER,
-    CLASSIFIED_UDP,
-    DROPPED_MALFORMED,
-    DROPPED_TRUNCATED,
+from sensor.kernel.fields import (
     H_DST_MAC,
     H_END,
     H_FRAGMENT,
@@ -27,8 +22,14 @@ from sensor.kernel.layout import (
     H_SRC_MAC,
     H_VLAN,
     H_WHY,
+)
+from sensor.kernel.internet import ip, ip_apart, transport
+from sensor.kernel.layout import (
+    CLASSIFIED_OTHER,
+    CLASSIFIED_UDP,
+    DROPPED_MALFORMED,
+    DROPPED_TRUNCATED,
     IGNORED_ARP,
-    IGNORED_LATER_FRAGMENT,
     IGNORED_LINK_TYPE,
     IGNORED_LLC,
     IGNORED_NOT_IP,
@@ -53,6 +54,7 @@ from sensor.kernel.shapes import (
     ETHER_QINQ_OLD,
     ETHER_VLAN,
     LINK_ETHER_TYPE,
+    LINK_ETHERNET,
     LINK_TRANSPORT,
     LINK_WIFI_SWAPPED,
     MAX_VLAN_TAGS,
@@ -66,17 +68,28 @@ from sensor.kernel.wire import little16, u8, u16, u32, u48
 MAX_TUNNELS = 8  # headers of tunnels that are taken off, one inside the other
 
 
-@inlined
+@compiled
 def locate(buf, start, end, wire_end, link, h, notices):
-    """Reads one frame at buf[start:end]; `wire_end` is where it ended before the capture cut it."""
+    """Reads one frame at buf[start:end]; `wire_end` is where it ended before the capture cut it.
+
+    The loop does the same in two steps: compiling a step costs whatever it calls, over and over.
+    """
+    kind = outermost(buf, start, end, wire_end, link, h, notices)
+    if kind >= STEP_PROTO:
+        kind = under(buf, kind, h, notices)
+    return kind
+
+
+@inlined
+def outermost(buf, start, end, wire_end, link, h, notices):
+    """A frame down to its outermost flow; or layout.STEP_* where it may carry others: then `under` goes on."""
     h[H_VLAN] = -1
     h[H_SRC_MAC] = -1
     h[H_DST_MAC] = -1
     h[H_FRAGMENT] = 0
-    kind = surface(buf, start, end, wire_end, link, h, notices)
-    if kind >= STEP_PROTO:
-        kind = under(buf, kind, h, notices)
-    return kind
+    if link == LINK_ETHERNET:
+        return ethernet(buf, start, end, wire_end, h, notices)
+    return surface(buf, start, end, wire_end, link, h, notices)
 
 
 @compiled
@@ -99,8 +112,8 @@ def under(buf, step, h, notices):
         kind = h[H_WHY] if link == NO_TUNNEL else inside(buf, link, h, notices)
         if kind >= STEP_PROTO:
             step = kind
-        elif kind <= CLASSIFIED_OTHER or kind == IGNORED_LATER_FRAGMENT or flow < 0:
-            return kind
+        elif kind <= CLASSIFIED_OTHER or flow < 0 or h[H_FRAGMENT] != h[H_SAVED + H_FRAGMENT]:
+            return kind  # a flow; nothing to go back to; or a fragment, which waits for the rest of its datagram
         else:
             notices[TUNNEL_UNREAD] += 1
             return saved(flow, h)
@@ -123,7 +136,7 @@ def inside(buf, link, h, notices):
     """What was found inside a tunnel."""
     at, end, wire_end = h[H_NEXT_AT], h[H_NEXT_END], h[H_NEXT_WIRE]
     if link == LINK_ETHER_TYPE:
-        return by_ether_type(buf, at, end, wire_end, h[H_NEXT_TYPE], h, notices)
+        return by_ether_type_apart(buf, at, end, wire_end, h[H_NEXT_TYPE], h, notices)
     if link == LINK_TRANSPORT:
         return transport(buf, at, end, h[H_NEXT_TYPE], h, notices)
     if link == LINK_WIFI_SWAPPED:
@@ -131,25 +144,29 @@ def inside(buf, link, h, notices):
     return surface(buf, at, end, wire_end, link, h, notices)
 
 
-@inlined
+@compiled
 def surface(buf, start, end, wire_end, link, h, notices):
-    """A frame down to its outermost flow; or layout.STEP_* where it may carry others."""
-    if link == 1:
-        return ethernet(buf, start, end, wire_end, h, notices)
+    """As `outermost`, of every link type, and of what is inside a tunnel."""
+    if link == LINK_ETHERNET:
+        if end - start < 14:
+            return DROPPED_TRUNCATED
+        h[H_DST_MAC] = u48(buf, start)
+        h[H_SRC_MAC] = u48(buf, start + 6)
+        return by_ether_type_apart(buf, start + 14, end, wire_end, u16(buf, start + 12), h, notices)
     if link in (101, 12, 14, 228, 229):
-        return ip(buf, start, end, wire_end, h, notices)
+        return ip_apart(buf, start, end, wire_end, h, notices)
     if link in (0, 108):
         return loopback(buf, start, end, wire_end, h, notices)
     if link == 113:
         # Linux cooked v1 (LINKTYPE_LINUX_SLL): 16 bytes, protocol last.
         if end - start < 16:
             return DROPPED_TRUNCATED
-        return by_ether_type(buf, start + 16, end, wire_end, u16(buf, start + 14), h, notices)
+        return by_ether_type_apart(buf, start + 16, end, wire_end, u16(buf, start + 14), h, notices)
     if link == 276:
         # Linux cooked v2 (LINKTYPE_LINUX_SLL2): 20 bytes, protocol first.
         if end - start < 20:
             return DROPPED_TRUNCATED
-        return by_ether_type(buf, start + 20, end, wire_end, u16(buf, start), h, notices)
+        return by_ether_type_apart(buf, start + 20, end, wire_end, u16(buf, start), h, notices)
     if link == 127:
         # Radiotap: version, pad, little-endian length of the whole header.
         if end - start < 4:
@@ -169,6 +186,7 @@ def surface(buf, start, end, wire_end, link, h, notices):
 
 @inlined
 def ethernet(buf, start, end, wire_end, h, notices):
+    """What nearly every frame is."""
     if end - start < 14:
         return DROPPED_TRUNCATED
     h[H_DST_MAC] = u48(buf, start)
@@ -205,6 +223,12 @@ def by_ether_type(buf, at, end, wire_end, kind, h, notices):
 
 
 @compiled
+def by_ether_type_apart(buf, at, end, wire_end, kind, h, notices):
+    """As `by_ether_type`, not inlined: a copy of all that follows at each place that is rarely come to would be long to compile."""
+    return by_ether_type(buf, at, end, wire_end, kind, h, notices)
+
+
+@compiled
 def carried(at, end, wire_end, kind, step, h):
     """Leaves it to `under` to look into what an ether type or a link type carries."""
     h[H_PAYLOAD] = at
@@ -222,7 +246,7 @@ def snap(buf, at, end, wire_end, h, notices):
             return IGNORED_LLC
         kind = u16(buf, at + 6)
         if kind in (ETHER_IPV4, ETHER_IPV6):
-            return ip(buf, at + 8, end, wire_end, h, notices)
+            return ip_apart(buf, at + 8, end, wire_end, h, notices)
         if kind == ETHER_ARP:
             return IGNORED_ARP
         return IGNORED_NOT_IP
@@ -236,11 +260,11 @@ def loopback(buf, start, end, wire_end, h, notices):
         return DROPPED_TRUNCATED
     family = u32(buf, start)
     if family >> 16 in (0x0F00, 0x8F00):
-        return by_ether_type(buf, start + 4, end, wire_end, family & 0xFFFF, h, notices)
+        return by_ether_type_apart(buf, start + 4, end, wire_end, family & 0xFFFF, h, notices)
     if family > 0xFFFF:
         family = little16(buf, start)
     if family in (2, 10, 23, 24, 28, 30):  # AF_INET and the AF_INET6 of Linux, Windows, the BSDs and macOS
-        return ip(buf, start + 4, end, wire_end, h, notices)
+        return ip_apart(buf, start + 4, end, wire_end, h, notices)
     return IGNORED_NOT_IP
 
 

@@ -1,6 +1,6 @@
 """IPv4 and IPv6, TCP and UDP: from the first byte of an IP packet to its five-tuple and payload.
 
-What is found is left in an int64 scratch array (`layout.H_*`). Returns a counter index, or layout.STEP_PROTO or STEP_UDP where
+What is found is left in an int64 scratch array (`fields.H_*`). Returns a counter index, or layout.STEP_PROTO or STEP_UDP where
 the payload may be a tunnel. Every offset is checked against the packet's end before it is read.
 """
 
@@ -9,6 +9,38 @@ from __future__ import annotations
 import numpy as np
 
 from sensor.kernel.compiling import compiled, inlined
+from sensor.kernel.fields import (
+    FRAGMENT_FIRST,
+    FRAGMENT_LATER,
+    H_DST_HIGH,
+    H_DST_LOW,
+    H_DST_MAC,
+    H_DST_PORT,
+    H_END,
+    H_FRAGMENT,
+    H_MISSING,
+    H_PART_AT,
+    H_PART_DATA,
+    H_PART_DST_MAC,
+    H_PART_IDENT,
+    H_PART_MISSING,
+    H_PART_MORE,
+    H_PART_OFFSET,
+    H_PART_PROTO,
+    H_PART_SRC_MAC,
+    H_PART_STOP,
+    H_PART_VLAN,
+    H_PAYLOAD,
+    H_PROTO,
+    H_SEQUENCE,
+    H_SRC_HIGH,
+    H_SRC_LOW,
+    H_SRC_MAC,
+    H_SRC_PORT,
+    H_TCP_FLAGS,
+    H_TTL,
+    H_VLAN,
+)
 from sensor.kernel.layout import (
     CLASSIFIED_ICMP,
     CLASSIFIED_OTHER,
@@ -17,20 +49,6 @@ from sensor.kernel.layout import (
     DROPPED_MALFORMED,
     DROPPED_TRUNCATED,
     FIRST_FRAGMENTS,
-    H_DST_HIGH,
-    H_DST_LOW,
-    H_DST_PORT,
-    H_END,
-    H_FRAGMENT,
-    H_MISSING,
-    H_PAYLOAD,
-    H_PROTO,
-    H_SEQUENCE,
-    H_SRC_HIGH,
-    H_SRC_LOW,
-    H_SRC_PORT,
-    H_TCP_FLAGS,
-    H_TTL,
     IGNORED_LATER_FRAGMENT,
     PORTS_UNREAD,
     STEP_PROTO,
@@ -64,6 +82,12 @@ def ip(buf, at, end, wire_end, h, notices):
     return DROPPED_MALFORMED
 
 
+@compiled
+def ip_apart(buf, at, end, wire_end, h, notices):
+    """As `ip`, not inlined."""
+    return ip(buf, at, end, wire_end, h, notices)
+
+
 @inlined
 def ipv4(buf, at, end, wire_end, h, notices):
     """RFC 791 3.1. A total length of 0 is what segmentation offload leaves: the frame's own length counts then."""
@@ -77,19 +101,20 @@ def ipv4(buf, at, end, wire_end, h, notices):
         return DROPPED_MALFORMED
     if at + header > end:
         return DROPPED_TRUNCATED
-    fragment = u16(buf, at + 6)
     h[H_TTL] = u8(buf, at + 8)
     h[H_SRC_HIGH] = 0
     h[H_SRC_LOW] = V4_MAPPED | u32(buf, at + 12)
     h[H_DST_HIGH] = 0
     h[H_DST_LOW] = V4_MAPPED | u32(buf, at + 16)
-    if fragment & 0x1FFF:
-        return IGNORED_LATER_FRAGMENT
-    if fragment & 0x2000:
-        h[H_FRAGMENT] = 1
-        notices[FIRST_FRAGMENTS] += 1
     payload_end = at + total
     h[H_MISSING] = max(payload_end - end, 0)
+    fragment = u16(buf, at + 6)
+    if fragment & 0x3FFF:
+        part(h, at, at + header, min(payload_end, end), (fragment & 0x1FFF) * 8, fragment & 0x2000, u8(buf, at + 9),
+             u16(buf, at + 4))  # fmt: skip
+        if fragment & 0x1FFF:
+            return IGNORED_LATER_FRAGMENT
+        notices[FIRST_FRAGMENTS] += 1
     return transport(buf, at + header, min(payload_end, end), u8(buf, at + 9), h, notices)
 
 
@@ -108,6 +133,7 @@ def ipv6(buf, at, end, wire_end, h, notices):
     h[H_MISSING] = max(payload_end - end, 0)
     stop = min(payload_end, end)
     proto = u8(buf, at + 6)
+    start = at
     at += 40
     for _ in range(MAX_IPV6_EXTENSIONS):
         if proto == IP_FRAGMENT:
@@ -116,10 +142,10 @@ def ipv6(buf, at, end, wire_end, h, notices):
             fragment = u16(buf, at + 2)
             proto = u8(buf, at)
             at += 8
-            if fragment & 0xFFF8:
-                return IGNORED_LATER_FRAGMENT
-            if fragment & 1:
-                h[H_FRAGMENT] = 1
+            if fragment & 0xFFF9:
+                part(h, start, at, stop, fragment & 0xFFF8, fragment & 1, proto, u32(buf, at - 4))
+                if fragment & 0xFFF8:
+                    return IGNORED_LATER_FRAGMENT
                 notices[FIRST_FRAGMENTS] += 1
         elif proto in (IP_HOP_BY_HOP, IP_ROUTING, IP_DESTINATION, IP_MOBILITY, IP_HIP, IP_SHIM6):
             if at + 8 > stop:
@@ -141,6 +167,25 @@ def ipv6(buf, at, end, wire_end, h, notices):
         else:
             return transport(buf, at, stop, proto, h, notices)
     return DROPPED_MALFORMED
+
+
+@compiled
+def part(h, at, data, stop, offset, more, proto, ident):
+    """Notes what `fragments` has to know of a fragment. Of fragments inside of one only that one counts."""
+    if h[H_FRAGMENT]:
+        return
+    h[H_FRAGMENT] = FRAGMENT_LATER if offset else FRAGMENT_FIRST
+    h[H_PART_AT] = at
+    h[H_PART_DATA] = data
+    h[H_PART_STOP] = stop
+    h[H_PART_MISSING] = h[H_MISSING]
+    h[H_PART_OFFSET] = offset
+    h[H_PART_MORE] = 1 if more else 0
+    h[H_PART_PROTO] = proto
+    h[H_PART_IDENT] = ident
+    h[H_PART_VLAN] = h[H_VLAN]
+    h[H_PART_SRC_MAC] = h[H_SRC_MAC]
+    h[H_PART_DST_MAC] = h[H_DST_MAC]
 
 
 @inlined

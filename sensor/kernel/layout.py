@@ -176,7 +176,8 @@ COUNTERS = (
     "ignored_llc",
     "ignored_wifi_not_data",
     "ignored_wifi_encrypted",
-    "ignored_later_fragment",
+    "ignored_fragment_waiting",  # came before the fragment with the ports; its bytes count for the flow once that comes
+    "ignored_later_fragment",  # as before, and cannot be kept until then
     "dropped_truncated",
     "dropped_malformed",
     "dropped_table_full",
@@ -192,6 +193,7 @@ COUNTERS = (
     IGNORED_LLC,
     IGNORED_WIFI_NOT_DATA,
     IGNORED_WIFI_ENCRYPTED,
+    IGNORED_FRAGMENT_WAITING,
     IGNORED_LATER_FRAGMENT,
     DROPPED_TRUNCATED,
     DROPPED_MALFORMED,
@@ -240,6 +242,9 @@ NOTICES = (
     "tunnel_ayiya",
     "tunnel_unread",  # what a tunnel carries could not be read: its frame counts for the flow of the tunnel
     "tunnel_too_deep",  # more tunnels in each other than are taken off
+    "fragments_joined",  # datagrams put together
+    "fragments_overlapping",  # fragments that overlap others: the first to come wins
+    "fragments_given_up",  # datagrams of which a part never came, or came too late
 )
 (
     FIRST_FRAGMENTS,
@@ -278,6 +283,9 @@ NOTICES = (
     TUNNEL_AYIYA,
     TUNNEL_UNREAD,
     TUNNEL_TOO_DEEP,
+    FRAGMENTS_JOINED,
+    FRAGMENTS_OVERLAPPING,
+    FRAGMENTS_GIVEN_UP,
 ) = range(len(NOTICES))
 
 # One address in a DNS answer.
@@ -322,38 +330,6 @@ HIT = np.dtype(
 ) = range(1, 13)
 # What only the watch for hidden traffic wants: a flow's own name or beginning, what DNS told, what was asked, an address or port.
 HIT_SEEN, HIT_SEEN_TOLD, HIT_SEEN_ASKED, HIT_SEEN_ADDRESS = 20, 21, 22, 23
-
-# Header fields of one frame, as `headers.locate` leaves them in its int64 scratch array.
-(
-    H_PROTO,
-    H_SRC_HIGH,
-    H_SRC_LOW,
-    H_DST_HIGH,
-    H_DST_LOW,
-    H_SRC_PORT,
-    H_DST_PORT,
-    H_PAYLOAD,
-    H_END,  # end of what was captured of the payload
-    H_MISSING,  # bytes of the payload that the capture cut off
-    H_TCP_FLAGS,
-    H_SEQUENCE,
-    H_VLAN,
-    H_TTL,
-    H_SRC_MAC,
-    H_DST_MAC,
-    H_FRAGMENT,
-    H_KEPT,  # up to here: kept while a tunnel is looked into
-    H_SIDE,
-    H_BUCKET,
-    H_WARMED,
-    H_NEXT_AT,  # what a tunnel carries: where it begins, where what was captured of it ends, where it ended on the wire
-    H_NEXT_END,
-    H_NEXT_WIRE,
-    H_NEXT_TYPE,  # an ether type, or a link type
-    H_WHY,  # counter of a frame in which there is no flow
-    H_SAVED,  # room for the first H_KEPT fields
-) = range(27)
-H_SIZE = H_SAVED + H_KEPT
 
 # Idle times after which a flow has ended, in packet time.
 NS = 1_000_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sensor.kernel.compiling import compiled, inlined
-from sensor.kernel.layout import (
+from sensor.kernel.fields import (
     H_DST_MAC,
     H_FRAGMENT,
     H_NEXT_AT,

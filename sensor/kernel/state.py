@@ -10,6 +10,7 @@ import numpy as np
 from sensor.kernel import layout
 from sensor.kernel.dialect import PREFIX_BYTES
 from sensor.kernel.first import sieve
+from sensor.kernel.fragments import COLLECTING, FREE, JOINED, ROWS, new_pool
 from sensor.kernel.gather import gather
 from sensor.kernel.join import HOT, J_SIZE, MEMORY, STATION, WAYS, join
 from sensor.kernel.names import N_BROKEN, N_COUNT, N_SIZE, intern, read_names
@@ -109,6 +110,7 @@ class Scanner:
         self.rules = sieve(())
         self.hours = np.zeros(layout.HOURS, layout.HOUR)
         self.scratch = scratch_memory()
+        self.pool = new_pool()
         self.seed = np.uint64(seed)
         self.reset()
 
@@ -119,6 +121,7 @@ class Scanner:
         self.heads[self.flows["bucket"][:touched]] = -1
         self.wheel[:] = -1
         self.control[:] = 0
+        self.pool[ROWS]["state"] = FREE
 
     def read(self, batch: Batch, room: Room = HEAP) -> Scanned:
         """Reads one batch. What comes back lies in `room`, not in the batch nor in the flow table."""
@@ -132,7 +135,7 @@ class Scanner:
             clues = room.take(len(found), layout.CLUE)
             clues[:] = found
             kept = room.take(int(clues["length"].sum()), np.dtype(np.uint8))
-            gather(batch.buffer, clues, kept)
+            gather(batch.buffer, self.pool[JOINED], clues, kept)
             parts.append((clues, kept))
         kept_ticks = room.take(sum(map(len, ticks)), layout.TICK)
         np.concatenate(ticks, out=kept_ticks)
@@ -146,7 +149,7 @@ class Scanner:
         reached, written, ticked = scan(
             buffer, frames, start, self.flows, self.heads, self.wheel, self.free, self.ended, self.control,
             self.counters, self.notices, self.clues, self.ticks, self.rules, self.hours, self.scratch,
-            self.seed,
+            self.pool, self.seed,
         )  # fmt: skip
         return int(reached), self.clues[:written], self.ticks[:ticked]
 
@@ -154,6 +157,9 @@ class Scanner:
         """Ends the flows that are left."""
         release(self.flows, self.ended, self.control)
         end_all(self.flows, self.heads, self.ended, self.control)
+        waiting = self.pool[ROWS]["state"]
+        self.notices[layout.FRAGMENTS_GIVEN_UP] += np.count_nonzero(waiting == COLLECTING)
+        waiting[:] = FREE
         return Scanned([], self.ended_rows(room), 0, int(self.control[C_CLOCK_NS]), np.zeros(0, layout.TICK))
 
     def ended_rows(self, room: Room) -> tuple[NDArray[np.int32], NDArray[np.void]]:

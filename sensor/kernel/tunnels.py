@@ -9,19 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from sensor.kernel.compiling import compiled
+from sensor.kernel.fields import H_END, H_MISSING, H_NEXT_TYPE, H_PAYLOAD, H_PROTO, H_SRC_HIGH, H_SRC_LOW, H_VLAN, H_WHY
 from sensor.kernel.internet import IP_AH, IP_ETHERIP, IP_GRE, IP_IPV4, IP_IPV6, IP_L2TP, IP_MPLS
 from sensor.kernel.layout import (
     DROPPED_MALFORMED,
     DROPPED_TRUNCATED,
-    H_END,
-    H_MISSING,
-    H_NEXT_TYPE,
-    H_PAYLOAD,
-    H_PROTO,
-    H_SRC_HIGH,
-    H_SRC_LOW,
-    H_VLAN,
-    H_WHY,
     IGNORED_NOT_IP,
     STEP_LINK,
     TUNNEL_6IN4,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sensor.kernel.compiling import compiled
+from sensor.kernel.fields import H_DST_PORT, H_END, H_MISSING, H_PAYLOAD, H_SRC_PORT
 from sensor.kernel.internet import (
     UDP_AYIYA,
     UDP_CAPWAP,
@@ -20,11 +21,6 @@ from sensor.kernel.internet import (
     UDP_VXLAN_OLD,
 )
 from sensor.kernel.layout import (
-    H_DST_PORT,
-    H_END,
-    H_MISSING,
-    H_PAYLOAD,
-    H_SRC_PORT,
     TUNNEL_AYIYA,
     TUNNEL_CAPWAP,
     TUNNEL_GENEVE,

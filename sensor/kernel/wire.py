@@ -1,4 +1,4 @@
-"""Big-endian reads for the compiled loop. The caller has checked the bounds.
+"""Big-endian reads for the compiled loop, and copies. The caller has checked the bounds.
 
 Offsets are made unsigned before they index, for a signed index costs a test for negative values at every byte; every byte is
 widened before it is shifted, for what `u8 << 8` is differs between compiled and interpreted code.
@@ -56,3 +56,10 @@ def i64(buf, at):
 def little16(buf, at):
     i = np.uintp(at)
     return np.int64(buf[i]) | (np.int64(buf[i + ONE]) << 8)
+
+
+@inlined
+def copy_bytes(into, offset, buf, at, length):
+    """Copies `length` bytes of `buf` from `at` on to `into`, from `offset` on; they do not overlap."""
+    for i in range(length):
+        into[np.uintp(offset + i)] = buf[np.uintp(at + i)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import dpkt
 import numpy as np
 
-from sensor.kernel import layout
+from sensor.kernel import fields, layout
 from sensor.kernel.headers import locate
 from sensor.kernel.state import Joiner, Names, Ranges, Scanned, Scanner
 from sensor.model import FRAME, Batch
@@ -51,7 +51,7 @@ def packed(frames: list[Frame], *, before: bytes = b"", between: bytes = b"") ->
     for i, (time_ns, data, link) in enumerate(frames):
         rows[i] = (len(buffer), time_ns, i + 1, len(data), len(data), link, 0)
         buffer += data + between
-    return np.frombuffer(bytes(buffer) or b"\0", np.uint8), rows
+    return np.frombuffer(buffer or bytearray(1), np.uint8), rows
 
 
 def payloads(path: Path, maximum: int) -> Iterator[tuple[int, int, int, bytes]]:
@@ -64,12 +64,12 @@ def payloads(path: Path, maximum: int) -> Iterator[tuple[int, int, int, bytes]]:
     except Exception:  # noqa: BLE001 - whatever dpkt makes of a damaged capture, it is left out
         return
     buffer, rows = packed(frames)
-    h, notices = np.zeros(layout.H_SIZE, np.int64), np.zeros(len(layout.NOTICES), np.int64)
+    h, notices = np.zeros(fields.H_SIZE, np.int64), np.zeros(len(layout.NOTICES), np.int64)
     for offset, size, link in zip(*(rows[name].tolist() for name in ("offset", "captured_bytes", "link")), strict=True):
         kind = locate(buffer, offset, offset + size, offset + size, link, h, notices)
-        if kind in {layout.CLASSIFIED_TCP, layout.CLASSIFIED_UDP} and h[layout.H_PAYLOAD] < h[layout.H_END]:
-            data = buffer[h[layout.H_PAYLOAD] : h[layout.H_END]].tobytes()
-            yield int(h[layout.H_PROTO]), int(h[layout.H_SRC_PORT]), int(h[layout.H_DST_PORT]), data
+        if kind in {layout.CLASSIFIED_TCP, layout.CLASSIFIED_UDP} and h[fields.H_PAYLOAD] < h[fields.H_END]:
+            data = buffer[h[fields.H_PAYLOAD] : h[fields.H_END]].tobytes()
+            yield int(h[fields.H_PROTO]), int(h[fields.H_SRC_PORT]), int(h[fields.H_DST_PORT]), data
 
 
 def datagram(time_ns: int, src: str, sport: int, dst: str, dport: int, payload: bytes = b"", *, ttl: int = 64,

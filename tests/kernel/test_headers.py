@@ -17,7 +17,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from sensor.capture import open_paths
-from sensor.kernel import layout
+from sensor.kernel import fields, layout
 from sensor.kernel.headers import locate
 from sensor.kernel.internet import MAX_IPV6_EXTENSIONS
 from sensor.kernel.shapes import MAX_VLAN_TAGS
@@ -45,19 +45,19 @@ class Seen:
 
     @property
     def src(self) -> str:
-        return address(self.h[layout.H_SRC_HIGH], self.h[layout.H_SRC_LOW])
+        return address(self.h[fields.H_SRC_HIGH], self.h[fields.H_SRC_LOW])
 
     @property
     def dst(self) -> str:
-        return address(self.h[layout.H_DST_HIGH], self.h[layout.H_DST_LOW])
+        return address(self.h[fields.H_DST_HIGH], self.h[fields.H_DST_LOW])
 
     @property
     def ports(self) -> tuple[int, int]:
-        return self.h[layout.H_SRC_PORT], self.h[layout.H_DST_PORT]
+        return self.h[fields.H_SRC_PORT], self.h[fields.H_DST_PORT]
 
     @property
     def payload(self) -> bytes:
-        return self.data[self.h[layout.H_PAYLOAD] : self.h[layout.H_END]]
+        return self.data[self.h[fields.H_PAYLOAD] : self.h[fields.H_END]]
 
 
 def address(high: int, low: int) -> str:
@@ -69,7 +69,7 @@ def address(high: int, low: int) -> str:
 
 def look(data: bytes, link: int = 1, wire_bytes: int | None = None) -> Seen:
     """`locate` on a frame that stands alone in its array."""
-    h = np.full(layout.H_SIZE, -7, np.int64)  # what an earlier frame left must not matter
+    h = np.full(fields.H_SIZE, -7, np.int64)  # what an earlier frame left must not matter
     notices = np.zeros(len(layout.NOTICES), np.int64)
     wire_end = len(data) if wire_bytes is None else wire_bytes
     kind = int(locate(np.frombuffer(data or b"\0", np.uint8), 0, len(data), wire_end, link, h, notices))
@@ -228,11 +228,11 @@ def test_every_link_type(link, version, proto, body, kind):
     assert (seen.src, seen.dst) == (
         ("10.0.0.1", "198.51.100.7") if version == 4 else ("2001:db8::1", "fe80" + ":ffff" * 7)
     )
-    assert seen.h[layout.H_MISSING] == 0
-    assert seen.h[layout.H_TTL] == 63
-    assert seen.h[layout.H_VLAN] == -1
+    assert seen.h[fields.H_MISSING] == 0
+    assert seen.h[fields.H_TTL] == 63
+    assert seen.h[fields.H_VLAN] == -1
     if proto == TCP:
-        assert (seen.h[layout.H_SEQUENCE], seen.h[layout.H_TCP_FLAGS]) == (0xFEDCBA98, 0x18)
+        assert (seen.h[fields.H_SEQUENCE], seen.h[fields.H_TCP_FLAGS]) == (0xFEDCBA98, 0x18)
 
 
 def arp() -> bytes:
@@ -324,8 +324,8 @@ def test_each_reason(kind, data, link):
 
 
 def test_every_reason_has_a_frame():
-    """All but that of the full table, which is not found in a frame."""
-    assert {kind for kind, _, _ in REASONS} == set(layout.COUNTERS) - {"dropped_table_full"}
+    """All but those that depend on other frames: the full table, and fragments that wait."""
+    assert {kind for kind, _, _ in REASONS} == set(layout.COUNTERS) - {"dropped_table_full", "ignored_fragment_waiting"}
 
 
 @proves("VLAN", "frames made by hand")
@@ -333,16 +333,16 @@ def test_every_reason_has_a_frame():
 def test_vlans():
     assert look(ether(WHOLE)).notices == {}
     one = look(ether(WHOLE, tags=((0x8100, 0xE005),)))
-    assert (one.h[layout.H_VLAN], one.notices) == (5, {"vlan_tagged": 1})
+    assert (one.h[fields.H_VLAN], one.notices) == (5, {"vlan_tagged": 1})
     two = look(ether(WHOLE, tags=((0x88A8, 7), (0x8100, 5))))
-    assert (two.h[layout.H_VLAN], two.notices) == (5, {"vlan_tagged": 1, "vlan_stacked": 1})
+    assert (two.h[fields.H_VLAN], two.notices) == (5, {"vlan_tagged": 1, "vlan_stacked": 1})
     cooked = b"\0\0\0\x01\0\x06" + MACS[6:] + b"\0\0\x81\0\0\x09\x08\0" + WHOLE
-    assert look(cooked, 113).h[layout.H_VLAN] == 9
+    assert look(cooked, 113).h[fields.H_VLAN] == 9
 
 
 def test_macs():
     seen = look(ether(WHOLE))
-    assert (seen.h[layout.H_DST_MAC], seen.h[layout.H_SRC_MAC]) == (0x020000000001, 0x020000000002)
+    assert (seen.h[fields.H_DST_MAC], seen.h[fields.H_SRC_MAC]) == (0x020000000001, 0x020000000002)
     a, b, c = (
         0x02000000000A,
         0x02000000000B,
@@ -350,8 +350,8 @@ def test_macs():
     )  # of the frame's three addresses (IEEE 802.11-2020, 9.3.2.1)
     for to_ds, from_ds, dst, src in ((0, 0, a, b), (1, 0, c, b), (0, 1, a, c), (1, 1, -1, -1)):
         seen = look(wifi(SNAP + b"\x08\0" + WHOLE, to_ds=to_ds, from_ds=from_ds), 105)
-        assert (seen.h[layout.H_DST_MAC], seen.h[layout.H_SRC_MAC]) == (dst, src)
-    assert look(WHOLE, 101).h[layout.H_SRC_MAC] == -1
+        assert (seen.h[fields.H_DST_MAC], seen.h[fields.H_SRC_MAC]) == (dst, src)
+    assert look(WHOLE, 101).h[fields.H_SRC_MAC] == -1
 
 
 def test_padding_behind_the_packet_is_no_payload():
@@ -365,11 +365,11 @@ def test_padding_behind_the_packet_is_no_payload():
 def test_a_length_of_zero_means_the_whole_frame():
     """What segmentation offload leaves; and jumbograms (RFC 2675)."""
     seen = look(ether(ipv4(tcp(b"x" * 3000), total=0)))
-    assert (seen.kind, len(seen.payload), seen.h[layout.H_MISSING]) == ("classified_tcp", 3000, 0)
+    assert (seen.kind, len(seen.payload), seen.h[fields.H_MISSING]) == ("classified_tcp", 3000, 0)
     seen = look(ether(ipv6(tcp(b"x" * 3000), length=0)))
-    assert (seen.kind, len(seen.payload), seen.h[layout.H_MISSING]) == ("classified_tcp", 3000, 0)
+    assert (seen.kind, len(seen.payload), seen.h[fields.H_MISSING]) == ("classified_tcp", 3000, 0)
     seen = look(ether(ipv4(tcp(b"x" * 30), total=0)), wire_bytes=5000)
-    assert (len(seen.payload), seen.h[layout.H_MISSING]) == (30, 5000 - 14 - 40 - 30)
+    assert (len(seen.payload), seen.h[fields.H_MISSING]) == (30, 5000 - 14 - 40 - 30)
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,7 @@ def test_cut_captures(packet):
             assert seen.kind.startswith("classified_")
             assert (seen.ports, seen.payload) == ((51000, 52000), b"")
         else:
-            assert len(seen.payload) + seen.h[layout.H_MISSING] == 50
+            assert len(seen.payload) + seen.h[fields.H_MISSING] == 50
             assert seen.payload == b"x" * (length - head - minimum)
 
 
@@ -401,7 +401,7 @@ def test_udp_lengths():
                                           (114, 100, whole, 100), (900, 100, whole, 100)):  # fmt: skip
         packet = ipv4(udp(whole, length=length), UDP, total=20 + 14 + cut)
         seen = look(ether(packet), wire_bytes=14 + len(packet) + cut)
-        assert (seen.payload, seen.h[layout.H_MISSING]) == (payload, missing)
+        assert (seen.payload, seen.h[fields.H_MISSING]) == (payload, missing)
 
 
 def test_tcp_options_behind_the_end():
@@ -411,14 +411,14 @@ def test_tcp_options_behind_the_end():
 
 def test_first_fragments():
     seen = look(ether(ipv4(udp(b"abc", length=3000), UDP, fragment=0x2000)))
-    assert (seen.kind, seen.payload, seen.h[layout.H_FRAGMENT]) == ("classified_udp", b"abc", 1)
+    assert (seen.kind, seen.payload, seen.h[fields.H_FRAGMENT]) == ("classified_udp", b"abc", 1)
     assert seen.notices == {"first_fragments": 1}
     seen = look(ether(ipv6(udp(b"abc", length=3000), UDP, headers=(FRAGMENT_FIRST,))))
-    assert (seen.kind, seen.payload, seen.h[layout.H_FRAGMENT]) == ("classified_udp", b"abc", 1)
+    assert (seen.kind, seen.payload, seen.h[fields.H_FRAGMENT]) == ("classified_udp", b"abc", 1)
     assert seen.notices == {"first_fragments": 1}
     seen = look(ether(ipv6(udp(b"abc"), UDP, headers=(FRAGMENT_ONLY,))))  # an atomic fragment (RFC 6946)
-    assert (seen.kind, seen.payload, seen.h[layout.H_FRAGMENT], seen.notices) == ("classified_udp", b"abc", 0, {})
-    assert look(ether(ipv4(tcp(), fragment=0x4000))).h[layout.H_FRAGMENT] == 0  # don't fragment
+    assert (seen.kind, seen.payload, seen.h[fields.H_FRAGMENT], seen.notices) == ("classified_udp", b"abc", 0, {})
+    assert look(ether(ipv4(tcp(), fragment=0x4000))).h[fields.H_FRAGMENT] == 0  # don't fragment
 
 
 @pytest.mark.parametrize("count", range(MAX_IPV6_EXTENSIONS + 3))
@@ -518,7 +518,7 @@ def test_as_scapy_reads_it(frame):
         assert seen.kind == "ignored_later_fragment"
         return
     tags = [parsed.getlayer(Dot1Q, i).vlan for i in range(1, count_layers(parsed, Dot1Q) + 1)]
-    assert seen.h[layout.H_VLAN] == (tags[-1] if tags else -1)
+    assert seen.h[fields.H_VLAN] == (tags[-1] if tags else -1)
     transport = parsed.getlayer(TCP_LAYER) or parsed.getlayer(UDP_LAYER)
     if transport is None:
         assert seen.kind == "classified_other"
@@ -528,8 +528,8 @@ def test_as_scapy_reads_it(frame):
     raw = transport.getlayer(Raw)
     assert seen.payload == (bytes(raw.load) if raw else b"")
     if isinstance(transport, TCP_LAYER):
-        assert seen.h[layout.H_SEQUENCE] == transport.seq
-        assert seen.h[layout.H_TCP_FLAGS] == int(transport.flags) & 0xFF
+        assert seen.h[fields.H_SEQUENCE] == transport.seq
+        assert seen.h[fields.H_TCP_FLAGS] == int(transport.flags) & 0xFF
 
 
 def count_layers(parsed: Any, layer: Any) -> int:
@@ -608,25 +608,25 @@ def same_as_tshark(seen: Seen, told: dict[str, str], wire_bytes: int) -> str:
     if any(notice.startswith("tunnel_") for notice in seen.notices) or seen.kind == "ignored_not_ip":
         return "tunnel"  # test_tunnels.py looks into these
     assert (seen.src, seen.dst) == (src, dst)
-    assert seen.h[layout.H_TTL] == int(told["ip.ttl"] or told["ipv6.hlim"])
+    assert seen.h[fields.H_TTL] == int(told["ip.ttl"] or told["ipv6.hlim"])
     if told["vlan.id"]:
-        assert seen.h[layout.H_VLAN] == int(told["vlan.id"].split(",")[-1])
+        assert seen.h[fields.H_VLAN] == int(told["vlan.id"].split(",")[-1])
     offset = told["ip.frag_offset"] or told["ipv6.fraghdr.offset"]
     assert (seen.kind == "ignored_later_fragment") == (offset not in {"", "0"})
     if told["tcp.srcport"]:
         assert seen.kind == "classified_tcp"
         assert seen.ports == (int(told["tcp.srcport"]), int(told["tcp.dstport"]))
         if told["tcp.len"]:
-            assert seen.h[layout.H_SEQUENCE] == int(told["tcp.seq_raw"])
-            assert seen.h[layout.H_TCP_FLAGS] == int(told["tcp.flags"], 16) & 0xFF
-            if len(seen.data) + seen.h[layout.H_MISSING] <= wire_bytes:  # else IP promises more than there ever was
-                assert len(seen.payload) + seen.h[layout.H_MISSING] == int(told["tcp.len"])
+            assert seen.h[fields.H_SEQUENCE] == int(told["tcp.seq_raw"])
+            assert seen.h[fields.H_TCP_FLAGS] == int(told["tcp.flags"], 16) & 0xFF
+            if len(seen.data) + seen.h[fields.H_MISSING] <= wire_bytes:  # else IP promises more than there ever was
+                assert len(seen.payload) + seen.h[fields.H_MISSING] == int(told["tcp.len"])
         return "tcp"
     if told["udp.srcport"]:
         assert seen.kind == "classified_udp"
         assert seen.ports == (int(told["udp.srcport"]), int(told["udp.dstport"]))
-        if told["udp.length"] and not seen.h[layout.H_FRAGMENT]:
-            length = len(seen.payload) + seen.h[layout.H_MISSING]
+        if told["udp.length"] and not seen.h[fields.H_FRAGMENT]:
+            length = len(seen.payload) + seen.h[fields.H_MISSING]
             assert length == int(told["udp.length"]) - 8 or told["_ws.malformed"] or int(told["udp.length"]) < 8
         return "udp"
     return "ip"

@@ -37,6 +37,16 @@ TUNNELS = [
     "zeek__tunnels-gre-over-udp-4754.pcap",
     "zeek__tunnels-gtp-gtp6_gtp_0x32.pcap",
 ]
+FRAGMENTS = [
+    "ndpi__dns_fragmented.pcap",
+    "ndpi__fuzz-2006-06-26-2594.pcap",
+    "ndpi__ip_fragmented_garbage.pcap",
+    "pcapplusplus__Pcap++Test-PcapExamples-frag_with_padding.pcap",
+    "pcapplusplus__Pcap++Test-PcapExamples-ip4_fragments.pcap",
+    "pcapplusplus__Pcap++Test-PcapExamples-ip6_fragments.pcap",
+    "suricata__ipv6-evasion-ipv6-malformed-fragments-36-frag-36.pcap",
+    "suricata__ipv6-evasion-ipv6-malformed-fragments-8-frag-8.pcap",
+]
 MODES = {
     "compiled": {},
     "bounds checked": {"NUMBA_BOUNDSCHECK": "1"},
@@ -68,7 +78,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         chosen = sorted(path for path in folder.iterdir() if path.suffix in {".pcap", ".pcapng"})
         # Every twentieth: all link types, tunnels and damage are among them, and the interpreted run stays bounded.
         paths += [path for path in chosen[::20] if readable(path)]
-        paths += [folder / name for name in TUNNELS if folder / name not in paths]
+        paths += [folder / name for name in TUNNELS + FRAGMENTS if folder / name not in paths]
     work = tmp_path_factory.mktemp("modes")
     return {mode: run(mode, work, paths) for mode in MODES}
 

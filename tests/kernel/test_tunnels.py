@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensor.capture import open_paths
-from sensor.kernel import layout
+from sensor.kernel import fields
 from sensor.kernel.headers import MAX_TUNNELS
 from tests import captures
 from tests.kernel.test_alone import check
@@ -240,10 +240,10 @@ def test_what_is_inside(name):
         {("192.0.2.1", "192.0.2.2")} if case.notices == ("tunnel_ah",) else set()
     )
     assert seen.ports == (51000, 52000)
-    assert (seen.payload, seen.h[layout.H_MISSING]) == (PAYLOAD, 0)
-    assert seen.h[layout.H_TTL] == (33 if case.notices == ("tunnel_ah",) else 63)
-    assert seen.h[layout.H_VLAN] == case.vlan
-    assert (seen.h[layout.H_DST_MAC], seen.h[layout.H_SRC_MAC]) == MAC_PAIRS[case.macs]
+    assert (seen.payload, seen.h[fields.H_MISSING]) == (PAYLOAD, 0)
+    assert seen.h[fields.H_TTL] == (33 if case.notices == ("tunnel_ah",) else 63)
+    assert seen.h[fields.H_VLAN] == case.vlan
+    assert (seen.h[fields.H_DST_MAC], seen.h[fields.H_SRC_MAC]) == MAC_PAIRS[case.macs]
     assert tuple(sorted(seen.notices.keys() - {"vlan_tagged", "vlan_stacked"})) == tuple(sorted(case.notices))
 
 
@@ -255,7 +255,7 @@ def test_every_prefix(name):
         check((0, frame[:length], 1))
         seen = look(frame[:length], wire_bytes=len(frame))
         if seen.kind == "classified_tcp" and length >= len(frame) - len(PAYLOAD):
-            assert len(seen.payload) + seen.h[layout.H_MISSING] == len(PAYLOAD)
+            assert len(seen.payload) + seen.h[fields.H_MISSING] == len(PAYLOAD)
     assert look(frame[: len(frame) - len(PAYLOAD)], wire_bytes=len(frame)).kind == "classified_tcp"
 
 
@@ -299,7 +299,7 @@ def test_an_inner_packet_that_cannot_be(name, what):
     seen = look(bytes(frame))
     assert seen.kind == "classified_udp"
     assert (seen.src, seen.dst) == ("192.0.2.1", "192.0.2.2")
-    assert (seen.h[layout.H_DST_MAC], seen.h[layout.H_SRC_MAC]) == MAC_PAIRS["outer"]
+    assert (seen.h[fields.H_DST_MAC], seen.h[fields.H_SRC_MAC]) == MAC_PAIRS["outer"]
 
 
 NOT_TUNNELS = {
@@ -340,8 +340,8 @@ def test_a_port_proves_nothing(name):
     assert seen.kind == "classified_udp"
     assert (seen.src, seen.dst) == ("192.0.2.1", "192.0.2.2")
     assert not seen.notices
-    assert (seen.h[layout.H_DST_MAC], seen.h[layout.H_SRC_MAC]) == MAC_PAIRS["outer"]
-    assert seen.h[layout.H_VLAN] == -1
+    assert (seen.h[fields.H_DST_MAC], seen.h[fields.H_SRC_MAC]) == MAC_PAIRS["outer"]
+    assert seen.h[fields.H_VLAN] == -1
 
 
 def arp() -> bytes:
@@ -371,8 +371,8 @@ def test_what_cannot_be_read_counts_for_the_tunnel(kind, unread, frame):
     assert seen.kind == kind
     assert (seen.src, seen.dst) == ("192.0.2.1", "192.0.2.2")
     assert seen.notices.get("tunnel_unread", 0) == unread
-    assert (seen.h[layout.H_DST_MAC], seen.h[layout.H_SRC_MAC]) == MAC_PAIRS["outer"]
-    assert (seen.h[layout.H_VLAN], seen.h[layout.H_TTL]) == (9, 33)
+    assert (seen.h[fields.H_DST_MAC], seen.h[fields.H_SRC_MAC]) == MAC_PAIRS["outer"]
+    assert (seen.h[fields.H_VLAN], seen.h[fields.H_TTL]) == (9, 33)
 
 
 NO_FLOW = [
@@ -417,13 +417,13 @@ def test_a_first_fragment_is_looked_into():
     whole = over_ip(47, b"\0\0\x65\x58" + inner_ether(inner))
     first = over_ip(47, whole[20:][:400], fragment=0x2000)
     seen = look(ether(first))
-    assert (seen.kind, seen.src, seen.h[layout.H_FRAGMENT]) == ("classified_udp", "10.0.0.1", 1)
-    assert len(seen.payload) + seen.h[layout.H_MISSING] == 900
+    assert (seen.kind, seen.src, seen.h[fields.H_FRAGMENT]) == ("classified_udp", "10.0.0.1", 1)
+    assert len(seen.payload) + seen.h[fields.H_MISSING] == 900
     datagram = over_udp(4789, b"\x08" + bytes(7) + inner_ether(inner))
     first = over_ip(UDP, datagram[20:][:400], fragment=0x2000)
     seen = look(ether(first))
     assert (seen.kind, seen.src, seen.ports) == ("classified_udp", "10.0.0.1", (51000, 52000))
-    assert len(seen.payload) + seen.h[layout.H_MISSING] == 900
+    assert len(seen.payload) + seen.h[fields.H_MISSING] == 900
 
 
 def test_fragments_inside():
