@@ -53,7 +53,7 @@ FLOW = np.dtype(
         ("ttl_0", "u1"),
         ("ttl_1", "u1"),
         ("pad_3", "u1", 4),
-        ("ended_ns", "<i8"),  # packet time at which the end was found out
+        ("ended_ns", "<i8"),  # packet time at which it had been idle for too long, or was ended
         ("media_0", "<u4"),  # packets that continue a stream of media
         ("media_1", "<u4"),
         # fourth cache line: windows, and real-time media; touched once in a window, and by packets that look like RTP

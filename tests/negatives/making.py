@@ -1,25 +1,24 @@
-"""Traffic that is no app's call, made packet by packet, and what a replay says of it."""
+"""Traffic that is no app's call, made packet by packet."""
 
 from __future__ import annotations
 
 import struct
 from typing import TYPE_CHECKING
 
-from pcaps import clinic
-from pcaps.names import Entry, Resolver
-from pcaps.web import World
-from pcaps.wire import Link, Station, Trace
-from sensor import setup
+from pcaps.names import Entry
+from pcaps.wire import Station
 from sensor.classify.flows import UNKNOWN_CALL
 from sensor.model import Activity
-from tests import made
+from tests import worlds
 from tests.decode import samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from pcaps.web import World
+    from pcaps.wire import Link, Trace
     from sensor.model import Episode
+    from tests.made import Seen
 
 PC = Station("pc", "10.20.4.21", "2001:db8:20:4::21", "00:00:5e:00:53:a1", 40, 128, "windows")
 SERVER = Station("server", "198.51.100.80", "2001:db8:f0::80", ttl=52)
@@ -34,8 +33,7 @@ NAMES = (
 
 
 def world(seed: str) -> World:
-    trace = Trace(f"negatives/{seed}", made.START_S)
-    return World(trace, Resolver(trace, clinic.RESOLVER, (*clinic.ENTRIES, *NAMES)))
+    return worlds.world(seed, *NAMES)
 
 
 def beat(
@@ -65,18 +63,10 @@ def rtcp(ssrc: bytes) -> bytes:
     return b"\x81\xc9\0\x07" + ssrc + struct.pack("!I", 7) + bytes(20)
 
 
-def told(folder: Path, trace: Trace, settings: str = "") -> made.Seen:
-    """What a replay says of the trace."""
-    capture, toml = folder / "made.pcap", folder / "made.toml"
-    trace.write(capture)
-    toml.write_text(settings, "utf-8")
-    return made.read(setup.read(str(toml)), [capture])
-
-
-def calls(seen: made.Seen) -> list[Episode]:
+def calls(seen: Seen) -> list[Episode]:
     """Calls and attempts, those of no known app included."""
     return [one for one in seen.episodes if one.activity >= Activity.CALL_ATTEMPT]
 
 
-def app_calls(seen: made.Seen) -> list[Episode]:
+def app_calls(seen: Seen) -> list[Episode]:
     return [one for one in calls(seen) if one.candidates != (UNKNOWN_CALL,)]

@@ -15,18 +15,8 @@ from pcaps.tls import Turn
 from pcaps.wire import Link, Station
 from sensor.classify.flows import UNKNOWN_CALL
 from sensor.model import Activity, Outcome
-from tests.negatives.making import (
-    PC,
-    SERVER,
-    app_calls,
-    beat,
-    both,
-    calls,
-    dtls_hello,
-    rtcp,
-    told,
-    world,
-)
+from tests.negatives.making import PC, SERVER, app_calls, beat, both, calls, dtls_hello, rtcp, world
+from tests.worlds import told
 
 if TYPE_CHECKING:
     from pathlib import Path
