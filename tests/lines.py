@@ -39,8 +39,9 @@ def no_name(name: str) -> tuple[RuleMatch, ...]:
 class Line:
     """A loop with its decoders. `names`: (source, name, frame) in the order in which they were told."""
 
-    def __init__(self) -> None:
-        self.loop = Loop()
+    def __init__(self, rows: int = 1 << 12) -> None:
+        """`rows`: how many flows at once."""
+        self.loop = Loop(rows)
         self.hellos = Hellos()
         self.handover = HandOver(self.loop.names, no_stun, no_beginning, no_name, self.hellos)
         self.names: list[tuple[str, str, int]] = []
