@@ -1,4 +1,4 @@
-"""Desk phones, games, cameras, meetings of an approved platform and VPNs, made here, are no calls over apps."""
+"""Desk phones, games, cameras, meetings of an approved platform, VPNs and idle phones, made here, are no calls over apps."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pcaps import clinic, lan, meetings, whatsapp
+from pcaps import apple, clinic, lan, meetings, whatsapp
 from pcaps.clinic import outside
 from pcaps.stun import BINDING, INTEGRITY, PRIORITY, USERNAME, Leg, ask, call, flow
 from pcaps.tcp import Tcp
 from pcaps.tls import Turn
 from pcaps.wire import Link, Station
 from sensor.classify.flows import UNKNOWN_CALL
-from sensor.model import Activity, Outcome
+from sensor.model import Activity, Outcome, Severity
 from tests.negatives.making import PC, SERVER, app_calls, beat, both, calls, dtls_hello, rtcp, world
 from tests.worlds import told
 
@@ -210,6 +210,35 @@ def test_a_page_of_meetings_over_http_3_is_no_meeting(tmp_path: Path, name: str)
     made.visit(PC, name, 0.0, (Turn(0.1, 40_000, 600_000), Turn(0.5, 30_000, 300_000)), h3=True)
     seen = told(tmp_path, made.trace)
     assert {one.activity for one in seen.episodes} <= {Activity.BACKGROUND, Activity.CALL_ATTEMPT}
+
+
+# Phones in pockets, and apps that only start
+
+
+@pytest.mark.parametrize("six", [False, True])
+def test_an_iphone_in_a_pocket(tmp_path: Path, six: bool) -> None:
+    """Push, and what it renews by itself with names that FaceTime uses as well."""
+    made = world("iphone")
+    apple.push(made, clinic.IDLE_IPHONE, 1.0, (300.0,) * 6, six=six)
+    for at in (20.0, 900.0):
+        apple.renewals(made, clinic.IDLE_IPHONE, at)
+    assert told(tmp_path, made.trace).episodes == []
+
+
+def test_an_installed_app_that_nobody_opens(tmp_path: Path) -> None:
+    made = world("installed")
+    whatsapp.chat(made, clinic.IDLE_ANDROID, 0.0, (Turn(240.0, 22, 34),) * 10, torn=True)
+    (one,) = told(tmp_path, made.trace).episodes
+    assert (one.activity, one.verdict.severity) == (Activity.BACKGROUND, Severity.INFORMATION)
+
+
+def test_an_app_that_starts(tmp_path: Path) -> None:
+    """All its names at once, pictures of the list of chats, and then it is closed."""
+    made = world("start")
+    whatsapp.chat(made, clinic.NURSE_PHONE, 0.0, (Turn(0.3, 900, 4000), Turn(0.5, 600, 9000)))
+    for at, name in ((0.4, "pps.whatsapp.net"), (0.6, "mmg.whatsapp.net"), (0.8, "static.whatsapp.net")):
+        made.visit(clinic.NURSE_PHONE, name, at, (Turn(0.1, 900, 60_000),))
+    assert {one.activity for one in told(tmp_path, made.trace).episodes} == {Activity.BACKGROUND}
 
 
 # VPNs: voice and pictures of whatever runs inside
