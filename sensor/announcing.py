@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections import Counter
 
 PROTOCOLS = {layout.PORT_MDNS: "mdns", layout.PORT_LLMNR: "llmnr", layout.PORT_NBNS: "nbns"}
+HEADER_BYTES, FLAGS, RECORDS = 12, 2, slice(6, 12)  # RFC 1035, 4.1.1: the flags' first byte, the counts of records
+RESPONSE, RECURSION_DESIRED = 0x80, 0x01
 LOCAL_ENDS = (".local", ".arpa")  # RFC 6762, 3 and 4
 
 
@@ -28,6 +30,9 @@ def protocol_of(src_port: int, dst_port: int) -> int:
 def count(port: int, payload: bytes, counts: Counter[str]) -> None:
     """Counts one datagram, and how many names it announces."""
     protocol = PROTOCOLS[port]
+    if len(payload) >= HEADER_BYTES and not payload[FLAGS] & RESPONSE and not any(payload[RECORDS]):
+        counts[f"{protocol}_messages"] += 1  # a mere question announces nothing, so nobody need read it
+        return
     announced = _netbios(payload) if port == layout.PORT_NBNS else _multicast(payload)
     if announced is None:
         counts[f"{protocol}_malformed"] += 1
@@ -46,6 +51,11 @@ def _multicast(payload: bytes) -> int | None:
     if not isinstance(found, dns.DnsMessage):
         return None
     return len({record.name for record in found.answers + found.additional if record.address}) if found.response else 0
+
+
+def may_be_asked_of_a_server(payload: bytes, port: int) -> bool:
+    """Whether `asked_of_a_server` is worth asking."""
+    return port == layout.PORT_MDNS and len(payload) >= HEADER_BYTES and bool(payload[FLAGS] & RECURSION_DESIRED)
 
 
 def asked_of_a_server(payload: bytes, port: int, src: str, dst: str) -> dns.DnsMessage | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from sensor.classify.devices import device
 from sensor.classify.episodes import EpisodeBook, weakened
 from sensor.classify.flows import CALL_SERVICES, UNKNOWN_CALL, Carried, Flow
 from sensor.decode.text import is_address
+from sensor.hellos import HELLO_HITS
 from sensor.kernel import layout
 from sensor.model import Activity, Evidence, FlowKey, RuleMatch, Strength
 from sensor.networks import packed
@@ -51,11 +53,17 @@ MEDIA = RuleMatch(UNKNOWN_CALL, f"{UNKNOWN_CALL}/media", Strength.SUPPORTING, "c
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
 NO_VLAN = 0xFFFF
 MAX_DEVICES = 65536
+MAX_ADDRESSES = 65536  # whose text is remembered
 MAPPED = b"\0" * 10 + b"\xff\xff"
 
 # The clue's fields that are read here, in this order: rows as tuples cost a tenth of rows as records.
 FIELDS = ["flow_id", "slot", "time_ns", "number", "source", "side", "opener", "proto", "vlan", "src_high", "src_low",
           "dst_high", "dst_low", "src_port", "dst_port", "src_mac", "dst_mac", "first_ns", "kind", "flags"]  # fmt: skip
+
+
+# Of a row of the flow table, in this order; what differs by side in pairs.
+ENDED = ["last_ns", "ended_ns", "media_first_ns", "media_last_ns", "window_ns", "bytes_0", "bytes_1", "packets_0",
+         "packets_1", "media_0", "media_1", "tick_bytes_0", "tick_bytes_1", "tick_packets_0", "tick_packets_1"]  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -91,13 +99,14 @@ class Follower:
         self._match_address = match_address
         self._hellos = hellos
         self._known: dict[tuple[int, int, int, int, int], tuple[Device, str]] = {}
-        self._ending: NDArray[np.void] = np.zeros(0, layout.FLOW)
+        self._ending: NDArray[np.void] = np.zeros(0, layout.FLOW)[ENDED]
         self._ending_at: dict[int, int] = {}
         self._ticks: NDArray[np.void] = np.zeros(0, layout.TICK)
-        self._tick_ids: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._ticks_at: dict[int, slice] = {}  # by flow: where its windows lie in `_ticks`
         self._sockets: dict[tuple[str, int], list[Evidence]] = {}
         self._loose: dict[tuple[str, int], deque[tuple[int, Flow]]] = {}
         self._last_socket: dict[str, tuple[str, int]] = {}
+        self._detailed: set[tuple[str, int]] = set()  # devices and names whose hellos were told
         self._weak: dict[tuple[int, int], tuple[RuleMatch, ...]] = {}
 
     def reset(self) -> None:
@@ -107,6 +116,7 @@ class Follower:
         self._sockets.clear()
         self._loose.clear()
         self._last_socket.clear()
+        self._detailed.clear()
         if self.listed is not None:
             self.listed.clear()
 
@@ -114,10 +124,11 @@ class Follower:
         """The numbers of names begin anew."""
         for flow in self.flows.values():
             flow.seen.clear()
+        self._detailed.clear()
 
     def take(self, clues: NDArray[np.void], hits: NDArray[np.void]) -> None:
         """Adds what each hit says to its flow, in order."""
-        rows = clues[FIELDS][hits["clue"]].tolist()
+        rows = clues[hits["clue"]][FIELDS].tolist()
         text = self._names.text
         for hit, clue in zip(hits.tolist(), rows, strict=True):
             _, kind, name_id, match, number, time_ns, source, side, router = hit
@@ -148,15 +159,27 @@ class Follower:
                     continue
                 flow = self.flows[flow_id] = self._flow(clue, side, *who)
             self.book.advance(clue[2])
-            if name_id * 16 + kind not in flow.seen:  # what a flow repeats says nothing new
-                flow.seen.add(name_id * 16 + kind)
+            # What a flow repeats says nothing new: a name, or bytes that mean the same.
+            says = (match if kind in NOT_NAMES else name_id) * 16 + kind
+            if says not in flow.seen:
+                flow.seen.add(says)
                 if any(one.service == "telephony" for one in self.matches[match]):
                     self.book.telephone(flow.device.id, time_ns)
                     continue
-                facts = self._hellos.facts(clues[hit[0]], kind) if match else None
-                self._note(flow, kind, text(name_id), match, number, time_ns, source, str(facts or ""))
+                detail = self._detail(flow, clues, hit) if match and kind in HELLO_HITS else ""
+                self._note(flow, kind, text(name_id), match, number, time_ns, source, detail)
                 if flow.key.proto == "udp":
                     self._remember_socket(flow)
+
+    def _detail(self, flow: Flow, clues: NDArray[np.void], hit: tuple[Any, ...]) -> str:
+        """What else a hello says; of each device and name the first one tells it, for a fingerprint costs more than the rest."""
+        told = flow.device.id, hit[2]
+        if told in self._detailed:
+            return ""
+        if len(self._detailed) >= MAX_DEVICES:
+            self._detailed.clear()
+        self._detailed.add(told)
+        return str(self._hellos.facts(clues[hit[0]], hit[1]) or "")
 
     def _note(
         self, flow: Flow, kind: int, name: str, match: int, number: int, time_ns: int, source: int, detail: str
@@ -223,7 +246,7 @@ class Follower:
         file, frame, time_ns = seen or (first.file, first.frame, first.time_ns)
         value = f"same socket as {first.value} in frame {first.frame}"
         flow.tied = [
-            replace(one, kind="tied", value=value, file=file, frame=frame, time_ns=time_ns, flow=flow.key)
+            Evidence("tied", value, file, frame, time_ns, flow.key, weakened(one.match, Strength.STRONG))
             for one in {one.match.rule: one for one in reversed(told)}.values()
         ]
         self.book.note(flow, own_name=False)  # what the flow says itself comes first
@@ -243,12 +266,11 @@ class Follower:
     def _remember_socket(self, flow: Flow) -> None:
         """What is known of this flow's local socket, for other flows of it and for those of the peers it names."""
         told = [one for one in flow.own or flow.told if one.match.service in CALL_SERVICES]
-        strongest = max((one.match.strength for one in told), default=Strength.SUPPORTING)
+        if not told:
+            return
+        strongest = max(one.match.strength for one in told)
         if strongest >= Strength.STRONG:
-            weak = (replace(one, match=weakened(one.match, Strength.STRONG)) for one in told)
-            self._know_socket(
-                flow, [one for one, own in zip(weak, told, strict=True) if own.match.strength == strongest]
-            )
+            self._know_socket(flow, [one for one in told if one.match.strength == strongest])
 
     def _know_socket(self, flow: Flow, told: list[Evidence]) -> None:
         socket = _local(flow)
@@ -260,9 +282,8 @@ class Follower:
 
     def _take_windows(self, flow: Flow) -> None:
         """What the flow carries in windows that are over within this batch."""
-        low = int(np.searchsorted(self._tick_ids, flow.flow_id))
-        high = int(np.searchsorted(self._tick_ids, flow.flow_id, side="right"))
-        for tick in self._ticks[low:high].tolist():
+        place = self._ticks_at.get(flow.flow_id)
+        for tick in self._ticks[place].tolist() if place else ():
             _, time_ns, start_ns, bytes_0, bytes_1, packets_0, packets_1, *_ = tick
             if time_ns >= flow.followed_ns:
                 sides = (bytes_0, bytes_1, packets_0, packets_1)
@@ -329,7 +350,7 @@ class Follower:
 
     def _flow(self, clue: tuple[Any, ...], side: int, who: Device, network: str) -> Flow:
         forward = clue[5] == clue[6]  # the clue's packet came from the side that opened the flow
-        a, b = (address(_raw(clue, 0)), clue[13]), (address(_raw(clue, 1)), clue[14])
+        a, b = (_address(clue[9], clue[10]), clue[13]), (_address(clue[11], clue[12]), clue[14])
         src, dst = (a, b) if forward else (b, a)
         key = FlowKey(_protocol(clue[7]), *src, *dst)
         flow = Flow(clue[0], key, who, network, (side == 0) == forward, clue[5] if side == 0 else 1 - clue[5], clue[17])
@@ -345,34 +366,28 @@ class Follower:
         Final counters and windows for those that are followed; `take` gives them to those it begins to follow.
         """
         self._ticks = ticks[np.argsort(ticks["flow_id"], kind="stable")]
-        self._tick_ids = self._ticks["flow_id"].copy()
-        if len(ticks):
-            known = np.fromiter(self.flows, np.int64, len(self.flows))
-            for flow_id in np.intersect1d(known, self._tick_ids).tolist():
-                self._take_windows(self.flows[flow_id])
-        self._ending = rows
+        ids, starts = np.unique(self._ticks["flow_id"], return_index=True)
+        places = map(slice, starts.tolist(), [*starts[1:].tolist(), len(ticks)])
+        self._ticks_at = dict(zip(ids.tolist(), places, strict=True))
+        for flow_id in self.flows.keys() & self._ticks_at.keys():
+            self._take_windows(self.flows[flow_id])
+        self._ending = rows[ENDED]
         self._ending_at = dict(zip(rows["flow_id"].tolist(), range(len(rows)), strict=True))
         for flow_id in self.flows.keys() & self._ending_at.keys():
             self._finalise(self.flows[flow_id])
 
     def _finalise(self, flow: Flow) -> None:
-        row = self._ending[self._ending_at[flow.flow_id]]
-        flow.last_ns = int(row["last_ns"])
-        flow.ended_ns = int(row["ended_ns"])
-        flow.packets = int(row["packets_0"]) + int(row["packets_1"])
-        opener = int(row["opener"])
-        from_src, from_dst = int(row[f"bytes_{opener}"]), int(row[f"bytes_{1 - opener}"])
-        flow.bytes_up, flow.bytes_down = (from_src, from_dst) if flow.device_is_src else (from_dst, from_src)
-        up, down = flow.device_side, 1 - flow.device_side
-        flow.media_up, flow.media_down = int(row[f"media_{up}"]), int(row[f"media_{down}"])
-        flow.media_first_ns, flow.media_last_ns = int(row["media_first_ns"]), int(row["media_last_ns"])
+        row = self._ending[self._ending_at[flow.flow_id]].item()
+        last_ns, ended_ns, media_first_ns, media_last_ns, window_ns, *sides = row
+        if flow.device_side:
+            sides = [sides[at ^ 1] for at in range(len(sides))]
+        up, down, packets_up, packets_down, media_up, media_down, *before = sides
+        flow.last_ns, flow.ended_ns = last_ns, ended_ns
+        flow.bytes_up, flow.bytes_down, flow.packets = up, down, packets_up + packets_down
+        flow.media_up, flow.media_down = media_up, media_down
+        flow.media_first_ns, flow.media_last_ns = media_first_ns, media_last_ns
         flow.last_window = Carried(
-            int(row["window_ns"]),
-            *(
-                int(row[f"{what}_{side}"]) - int(row[f"tick_{what}_{side}"])
-                for what in ("bytes", "packets")
-                for side in (up, down)
-            ),
+            window_ns, up - before[0], down - before[1], packets_up - before[2], packets_down - before[3]
         )
         flow.ended = True
 
@@ -399,6 +414,12 @@ def row_key(row: Any) -> FlowKey:
     b = (address(halves(row["b_high"], row["b_low"])), int(row["b_port"]))
     src, dst = (a, b) if row["opener"] == 0 else (b, a)
     return FlowKey(_protocol(int(row["proto"])), *src, *dst)
+
+
+@lru_cache(maxsize=MAX_ADDRESSES)
+def _address(high: int, low: int) -> str:
+    """Two int64 halves -> text."""
+    return address(halves(high, low))
 
 
 def halves(high: Any, low: Any) -> bytes:

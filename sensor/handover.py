@@ -1,4 +1,4 @@
-"""Reads what the compiled loop hands over: split hellos, certificates, QUIC Initials, STUN, odd DNS messages, DNS over TCP.
+"""Reads what the compiled joiner hands over: odd DNS messages and those over TCP, STUN, first bytes, certificates' names.
 
 What is read goes back into the clue rows (a name's number, a kind) and the answer rows, so that the joiner sees everything
 in packet-time order, whoever read it.
@@ -16,28 +16,22 @@ import numpy as np
 
 from sensor import announcing
 from sensor.certificates import speaking_name
-from sensor.decode import dns, http, stun, tls
-from sensor.decode.dtls import DtlsHello
-from sensor.decode.ech import Ech, ech, public_names
-from sensor.decode.flight import ServerFlight, server_flight
+from sensor.decode import dns, stun
+from sensor.decode.ech import public_names
 from sensor.decode.stream import Reassembler
-from sensor.decode.text import is_address
 from sensor.decode.x509 import CertificateNames, certificate_names
 from sensor.kernel import layout
 from sensor.kernel.join import PEER
 from sensor.kernel.names import TTL_LIMIT_S
-from sensor.model import Malformed
 from sensor.networks import packed
-from sensor.quic_flows import QuicFlows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
-    from sensor.hellos import Hellos
     from sensor.kernel.state import Names
-    from sensor.model import RuleMatch
+    from sensor.model import Malformed, RuleMatch
 
 MAX_STREAMS = 16384  # streams waiting for more bytes; beyond, the oldest is given up and counted
 MAX_STREAM_BYTES = 64 << 20  # over all of them
@@ -46,19 +40,7 @@ TCP = 6
 MAX_MESSAGES = 64  # of one segment
 
 # The clue's fields that are read here, in this order: rows as tuples cost a tenth of rows as records.
-FIELDS = [
-    "kind",
-    "flow_id",
-    "side",
-    "offset",
-    "length",
-    "sequence",
-    "name_id",
-    "src_port",
-    "dst_port",
-    "proto",
-    "flags",
-]
+FIELDS = ["kind", "flow_id", "side", "offset", "length", "sequence", "name_id", "src_port", "dst_port", "proto"]
 ENDS = ("src_high", "src_low", "dst_high", "dst_low")
 MAX_PUBLIC_NAMES = 4096  # names that encrypted hellos show, learned from HTTPS records
 TLS_FIRST_BYTES = frozenset({22, *range(0x80, 0x100)})  # a handshake record, or an SSLv2-compatible hello
@@ -86,13 +68,12 @@ class HandOver:
         self,
         names: Names,
         match_stun: Callable[[stun.StunMessage, Any], tuple[str, tuple[RuleMatch, ...]]],
-        match_first: Callable[[Any, bytes], tuple[str, tuple[RuleMatch, ...]]],
+        match_first: Callable[[Any, int, bytes], tuple[str, tuple[RuleMatch, ...]]],
         match_name: Callable[[str], tuple[RuleMatch, ...]],
-        hellos: Hellos,
     ) -> None:
         """Each `match_` gives what a signature knows, the first two with a text.
 
-        In a STUN message and its clue, in a flow's first bytes, of a name. `hellos` is told of every hello read here.
+        In a STUN message and its clue, in a flow's first bytes, of a name.
         """
         self._names = names
         self._match_stun = match_stun
@@ -100,23 +81,16 @@ class HandOver:
         self._match_name = match_name
         self._streams: dict[int, _Stream] = {}  # by flow and side: flow id * 2 + side
         self._held_bytes = 0
-        self._named: set[int] = set()  # sides whose hello had a name: the other side's certificate tells nothing new
         self._settled: set[int] = set()  # of which nothing more is wanted
         self.matched: dict[int, tuple[RuleMatch, ...]] = {}  # by name number: what is no host name but STUN text
         self.public_names: dict[
             str, int
         ] = {}  # and when each was learned, packet time; what an encrypted ClientHello shows instead of its server's name
         self.counts: Counter[str] = Counter()
-        self.hellos = hellos
-        self._quic = QuicFlows(self.counts)  # by flow and side, too
-        self._dtls = QuicFlows(self.counts, assembler=DtlsHello, malformed="dtls_malformed")
 
     def reset(self) -> None:
         """Forgets everything but the counts."""
         self._streams.clear()
-        self._quic.reset()
-        self._dtls.reset()
-        self._named.clear()
         self._settled.clear()
         self.matched.clear()
         self.public_names.clear()
@@ -124,15 +98,12 @@ class HandOver:
 
     def forget(self, flow_ids: NDArray[np.int64]) -> None:
         """These flows have ended."""
-        if not (self._streams or self._quic or self._dtls or self._settled):
+        if not (self._streams or self._settled):
             return
         ended = {*(flow_ids * 2).tolist(), *(flow_ids * 2 + 1).tolist()}
         for key in self._streams.keys() & ended:
             self._drop(key)
-        self._quic.forget(ended)
-        self._dtls.forget(ended)
         self._settled -= ended
-        self._named -= ended
 
     def read(
         self, kept: NDArray[np.uint8], clues: NDArray[np.void], answers: NDArray[np.void]
@@ -142,45 +113,30 @@ class HandOver:
         indexes = np.flatnonzero(clues["read"] == layout.READ_HAND_OVER)
         payloads = kept.tobytes()
         for index, row in zip(indexes.tolist(), clues[FIELDS][indexes].tolist(), strict=True):
-            kind, flow_id, side, start, length, sequence, name_id, src_port, dst_port, proto, begins = row
+            kind, flow_id, side, start, length, sequence, name_id, src_port, dst_port, proto = row
             key = flow_id * 2 + side
-            if begins & layout.HELLO_BEGINS and kind == layout.KIND_SEGMENT:
-                self._drop(key)
-                self._settled.discard(key)
-            elif key in self._settled:
-                continue
             payload = payloads[start : start + length]
             clue = clues[index]
             if kind == layout.KIND_SEGMENT:
-                dns_stream = layout.PORT_DNS in (src_port, dst_port)
-                self._segment(index, clue, key, sequence, payload, extra, dns_stream=dns_stream)
+                if key in self._settled:
+                    continue
+                self._segment(index, clue, key, sequence, payload, extra)
+            elif kind == layout.KIND_CERT:
+                self._certificate_names(clue, sequence, payload)
             elif kind == layout.KIND_DNS:
                 self._dns_messages(
                     index, clue, dns.tcp_messages(payload)[0] if proto == TCP else (dns.message(payload),), extra
                 )
-            elif kind == layout.KIND_QUIC:
-                self._datagram(clue, key, payload)
-            elif kind == layout.KIND_DTLS:
-                self._dtls_hello(clue, key, payload)
             elif kind == layout.KIND_STUN:
                 self._stun(index, clue, name_id, payload, extra)
             elif kind == layout.KIND_FIRST:
-                self._first_bytes(clue, payload)
+                self._beginning(clue, name_id, payload)
             elif kind == layout.KIND_NAMING:
                 self._naming(index, clue, announcing.protocol_of(src_port, dst_port), payload, extra)
         return _with_extra(clues, answers, extra)
 
-    def _segment(
-        self,
-        index: int,
-        clue: Any,
-        key: int,
-        sequence: int,
-        payload: bytes,
-        extra: _Extra,
-        *,
-        dns_stream: bool,
-    ) -> None:
+    def _segment(self, index: int, clue: Any, key: int, sequence: int, payload: bytes, extra: _Extra) -> None:
+        """A piece of a stream of DNS messages."""
         stream = self._streams.get(key)
         if stream is None:
             stream = self._streams[key] = _Stream(Reassembler(layout.COLLECT_BYTES))
@@ -194,71 +150,27 @@ class HandOver:
         prefix = stream.pieces.prefix()
         if not prefix:
             return
-        if dns_stream:
-            self._dns_stream(index, clue, stream, prefix, extra)
-            done = stream.pieces.full
-        else:
-            done = self._hello(clue, key, prefix) or stream.pieces.full
-        if done:
-            self._drop(key)
-            self._settled.add(key)
-
-    def _hello(self, clue: Any, key: int, prefix: bytes) -> bool:
-        """Reads the beginning of a TLS or HTTP stream; whether there is nothing more to wait for."""
-        if prefix[0] in TLS_FIRST_BYTES:
-            if len(prefix) > 5 and prefix[0] == tls.HANDSHAKE and prefix[5] == tls.SERVER_HELLO:
-                return self._certificate(clue, key, prefix)
-            hello = tls.first_handshake(prefix)
-            if hello is None:
-                return False
-            if isinstance(hello, Malformed):
-                self.counts["tls_malformed"] += 1
-            elif isinstance(hello, tls.ClientHello):
-                clue["flags"], clue["ech_config"] = hello_flags(hello)
-                if hello.damaged is not None:
-                    self.counts["tls_damaged"] += 1
-                self.hellos.note(key >> 1, hello, "t")
-                if hello.sni:
-                    if not is_address(hello.sni):
-                        self._named.add(key)
-                    _set_name(clue, layout.KIND_TLS, self._names.intern(hello.sni))
-            return True
-        request = http.request(prefix)
-        if request is None:
-            return False
-        if isinstance(request, Malformed):
-            if request.offset == 0:  # no method of HTTP at all
-                if self._first_bytes(clue, prefix):
-                    return True
-                if len(prefix) < layout.FIRST_STREAM_BYTES:
-                    return False
-            self.counts["http_malformed"] += 1
-        elif request.host:
-            _set_name(clue, layout.KIND_HTTP, self._names.intern(request.host))
-        return True
-
-    def _certificate(self, clue: Any, key: int, prefix: bytes) -> bool:
-        """Reads a server's first flight; its certificate names the flow where the client did not."""
-        flight = None if key ^ 1 in self._named else server_flight(prefix)
-        if flight is None:
-            return key ^ 1 in self._named
-        found = flight
-        if isinstance(flight, ServerFlight):
-            if flight.certificate is None:
-                return True
-            names = certificate_names(flight.certificate)
-            if isinstance(names, CertificateNames):
-                name = speaking_name(names, self._match_name)
-                if name:
-                    _set_name(clue, layout.KIND_CERT, self._names.intern(name))
-                return True
-        self.counts["tls_malformed" if isinstance(found, Malformed) else "certificates_malformed"] += 1
-        return True
-
-    def _dns_stream(self, index: int, clue: Any, stream: _Stream, prefix: bytes, extra: _Extra) -> None:
         messages, used = dns.tcp_messages(prefix[stream.taken :])
         stream.taken += used
         self._dns_messages(index, clue, messages, extra)
+        if stream.pieces.full:
+            self._drop(key)
+            self._settled.add(key)
+
+    def _certificate_names(self, clue: Any, text: int, payload: bytes) -> None:
+        """The first certificate with these names, `text` being their number: what it says holds for all of them."""
+        number = self._speaking(payload)
+        if text:
+            self._names.speaks[text] = number or -1
+        _set_name(clue, layout.KIND_CERT, number)
+
+    def _speaking(self, certificate: bytes) -> int:
+        """The number of the name that speaks for a certificate's flow; 0 where none does."""
+        names = certificate_names(certificate)
+        if isinstance(names, CertificateNames):
+            return self._names.intern(speaking_name(names, self._match_name))
+        self.counts["certificates_malformed"] += 1
+        return 0
 
     def _dns_messages(
         self, index: int, clue: Any, messages: Iterable[dns.DnsMessage | Malformed | None], extra: _Extra
@@ -310,39 +222,13 @@ class HandOver:
     def _naming(self, index: int, clue: Any, port: int, payload: bytes, extra: _Extra) -> None:
         """Multicast DNS, LLMNR and NetBIOS names are counted; what is DNS in truth is read as such."""
         clue["read"] = layout.READ_DONE
-        if port == layout.PORT_MDNS:
+        if announcing.may_be_asked_of_a_server(payload, port):
             src_high, src_low, dst_high, dst_low = (int(clue[name]) for name in ENDS)
             message = announcing.asked_of_a_server(payload, port, _text(src_high, src_low), _text(dst_high, dst_low))
             if message is not None:
                 self._dns(index, clue, message, extra, first=True)
                 return
         announcing.count(port, payload, self.counts)
-
-    def _datagram(self, clue: Any, key: int, payload: bytes) -> None:
-        hello = self._quic.read(key, payload)
-        if hello is None:
-            return
-        self._settled.add(key)
-        if isinstance(hello, Malformed):
-            return
-        if isinstance(hello, tls.ClientHello):
-            clue["flags"], clue["ech_config"] = hello_flags(hello)
-            self.hellos.note(key >> 1, hello, "q")
-        if hello.sni:
-            _set_name(clue, layout.KIND_QUIC, self._names.intern(hello.sni))
-        self._quic.drop(key ^ 1)  # what the server says names nothing
-        self._settled.add(key ^ 1)
-
-    def _dtls_hello(self, clue: Any, key: int, payload: bytes) -> None:
-        hello = self._dtls.read(key, payload)
-        if hello is None:
-            return
-        self._settled.add(key)
-        if isinstance(hello, tls.ClientHello):
-            clue["flags"], clue["ech_config"] = hello_flags(hello)
-            self.hellos.note(key >> 1, hello, "d")
-            if hello.sni:
-                _set_name(clue, layout.KIND_DTLS, self._names.intern(hello.sni))
 
     def _stun(self, index: int, clue: Any, number: int, payload: bytes, extra: _Extra) -> None:
         """The first message of its dialect: what it says holds for all of them. Or one that names a peer."""
@@ -363,17 +249,12 @@ class HandOver:
         self.matched[number] = matches
         self._names.shown[number] = text
 
-    def _first_bytes(self, clue: Any, payload: bytes) -> bool:
-        """How a stream or datagram begins, as signatures know it; whether any does."""
+    def _beginning(self, clue: Any, number: int, payload: bytes) -> None:
+        """The first payload that fits these rules: what it means holds for all that do."""
         clue["read"] = layout.READ_DONE
-        text, matches = self._match_first(clue, payload)
-        if not matches:
-            return False
-        number = self._names.intern("!=" + text)
-        _set_name(clue, layout.KIND_FIRST, number)
+        text, matches = self._match_first(clue, number, payload)
         self.matched[number] = matches
         self._names.shown[number] = text
-        return True
 
     def _drop(self, key: int) -> None:
         stream = self._streams.pop(key, None)
@@ -396,15 +277,6 @@ def _set_name(clue: Any, kind: int, number: int) -> None:
     clue["kind"] = kind
     clue["name_id"] = number
     clue["read"] = layout.READ_DONE
-
-
-def hello_flags(hello: tls.ClientHello) -> tuple[int, int]:
-    """What a hello says of a hidden name: (HELLO_* flags, config_id), as the compiled loop notes it of plain ones."""
-    flags = layout.HELLO_ESNI if tls.ESNI in hello.extensions else 0
-    seen = None if hello.ech is None else ech(hello.ech)
-    if not isinstance(seen, Ech):
-        return flags, 0
-    return flags | (layout.HELLO_ECH_INNER if seen.inner else layout.HELLO_ECH_OUTER), seen.config_id
 
 
 def _halves(address: str) -> tuple[int, int]:

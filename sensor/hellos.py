@@ -12,15 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sensor.decode.ja4 import ja4, version_name
-from sensor.decode.tls import ClientHello, first_handshake
+from sensor.decode.tls import ClientHello, client_hello, datagram_hello, first_handshake
 from sensor.kernel import layout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from sensor.decode.ja4 import Transport
 
-TRANSPORTS: dict[int, Transport] = {layout.HIT_TLS: "t", layout.HIT_QUIC: "q", layout.HIT_DTLS: "d"}
+HELLO_HITS = frozenset({layout.HIT_TLS, layout.HIT_QUIC, layout.HIT_DTLS})
+# By kind of clue: what carried the hello, and what reads it as the clue's payload has it.
+READERS: dict[int, tuple[Transport, Callable[[bytes], object]]] = {
+    layout.KIND_TLS: ("t", first_handshake),
+    layout.KIND_QUIC: ("q", client_hello),
+    layout.KIND_DTLS: ("d", datagram_hello),
+}
 MAX_PROTOCOLS = 8  # of a hello that are kept; browsers offer two
 
 
@@ -43,48 +51,42 @@ class Hellos:
 
     def __init__(self) -> None:
         self._kept: NDArray[np.uint8] = np.zeros(0, np.uint8)
-        self._read: dict[int, tuple[ClientHello, Transport]] = {}  # by flow: those that a decoder read in this batch
         self._listed: dict[int, HelloFacts] = {}  # by flow
-        self._facts: dict[int, HelloFacts | None] = {}  # by flow, of this batch
+        self._facts: dict[int, HelloFacts] = {}  # by flow, of this batch
 
     def begin(self, kept: NDArray[np.uint8]) -> None:
         """A new batch: `kept` is what its clues point into."""
         self._kept = kept
-        self._read.clear()
         self._facts.clear()
-
-    def note(self, flow_id: int, hello: ClientHello, transport: Transport) -> None:
-        """A decoder has read this flow's hello."""
-        self._read[flow_id] = hello, transport
 
     def facts(self, clue: Any, kind: int) -> HelloFacts | None:
         """What the hello behind a clue says; `kind`: the hit that it became. None where it is none, or cannot be read."""
         flow_id = int(clue["flow_id"])
-        if kind not in TRANSPORTS:
+        if kind not in HELLO_HITS:
             return None
-        if flow_id not in self._facts:
-            self._facts[flow_id] = self._facts_of(clue, flow_id)
-        return self._facts[flow_id]
+        found = self._facts.get(flow_id)
+        if found is None:  # a hello may have taken several datagrams, of which the last one has it
+            found = self._facts_of(clue)
+            if found is not None:
+                self._facts[flow_id] = found
+        return found
 
-    def _facts_of(self, clue: Any, flow_id: int) -> HelloFacts | None:
-        known = self._read.get(flow_id)
-        if known is not None:
-            return facts_of(*known)
-        if clue["kind"] != layout.KIND_TLS:
-            return None
-        start = int(clue["offset"])
+    def _facts_of(self, clue: Any) -> HelloFacts | None:
+        start, kind = int(clue["offset"]), int(clue["kind"])
         begin = start + max(-int(clue["sequence"]), 0)  # behind what stood before it in the segment
-        hello = first_handshake(self._kept[begin : start + int(clue["length"])].tobytes())
-        return facts_of(hello, "t") if isinstance(hello, ClientHello) else None
+        raw = self._kept[begin : start + int(clue["length"])].tobytes()
+        if not raw or kind not in READERS:
+            return None
+        transport, read = READERS[kind]
+        hello = read(raw)
+        return facts_of(hello, transport) if isinstance(hello, ClientHello) else None
 
     def list_all(self, clues: NDArray[np.void]) -> None:
         """Remembers the hellos of this batch until their flows end."""
-        for index in np.flatnonzero(clues["kind"] == layout.KIND_TLS).tolist():
+        for index in np.flatnonzero(np.isin(clues["kind"], list(READERS))).tolist():
             facts = self.facts(clues[index], layout.HIT_TLS)
             if facts is not None:
                 self._listed.setdefault(int(clues[index]["flow_id"]), facts)
-        for flow_id, known in self._read.items():
-            self._listed.setdefault(flow_id, facts_of(*known))
 
     def listed(self, flow_id: int) -> HelloFacts | None:
         """Takes leave of a flow."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sensor.beginnings import Beginnings
 from sensor.classify.episodes import EpisodeBook
 from sensor.classify.flows import CALL_SERVICES
 from sensor.classify.presence import Presence
@@ -23,7 +25,7 @@ from sensor.kernel.first import TCP as TCP_RULES
 from sensor.kernel.first import UDP as UDP_RULES
 from sensor.kernel.state import HEAP, MAX_MATCHES, Joiner, Names, Ranges, Scanner
 from sensor.networks import packed
-from sensor.places import disjoint, stun_places
+from sensor.places import beginning_places, disjoint, stun_places
 from sensor.policy import Facts
 from sensor.settings import HiddenOutcome
 from sensor.stating import Counter
@@ -123,7 +125,7 @@ class Pipeline:
         self._names = Names(NAME_ROWS, seeds[1])
         self._joiner = Joiner(settings.sensor.dns_memory_rows, self._names, seeds[2], settings.sensor.flow_table_rows)
         self._hellos = Hellos()
-        self._handover = HandOver(self._names, self._match_stun, self._match_first, signatures.match_name, self._hellos)
+        self._handover = HandOver(self._names, self._match_stun, self._match_first, signatures.match_name)
         book = EpisodeBook(
             judge=self._judge,
             idle_ns=settings.sensor.idle.idle_ns,
@@ -147,6 +149,7 @@ class Pipeline:
         self._match_numbers: dict[tuple[RuleMatch, ...], int] = {(): 0}
         self._visibility = visibility
         self._tell_joiner(settings, networks)
+        self._beginnings = Beginnings(self._scanner.rules)
         self._on_episode = on_episode
         self._on_observation = on_observation
         self._watcher = self._watching(visibility, networks, routers) if visibility is not None else None
@@ -164,7 +167,7 @@ class Pipeline:
         joiner.everything = self._on_flow is not None
         joiner.locals = Ranges.of(_locals(settings, networks))
         joiner.ranges = Ranges.of(
-            disjoint([(low, high, match) for low, high, _, _, _, match in signatures.ranges()], self._match_number)
+            disjoint([(low, high, match) for low, high, _, _, _, match in signatures.ranges()], self._range_number)
         )
         asked = [rule.stun for rule in signatures.rules.values() if rule.stun]
         compared: dict[int, int] = {}
@@ -178,7 +181,8 @@ class Pipeline:
         beginnings = signatures.first_bytes_rules()
         if self._visibility is not None:
             beginnings += self._visibility.first_bytes_rules()
-        self._scanner.rules = sieve(map(_sieved, beginnings))
+        self._scanner.rules = joiner.beginnings = sieve(map(_sieved, beginnings))
+        joiner.beginnings_held = beginning_places(beginnings, self._visibility)
         if long_enough:
             joiner.stun_usernames = np.frombuffer(b"".join(long_enough), np.uint8).reshape(-1, PREFIX_BYTES)
 
@@ -225,6 +229,8 @@ class Pipeline:
         self._list_settled(everything=True)
         totals, counts = self.totals, self._follower.counts
         self._handover.counts["dns_malformed"] += self._names.broken_messages
+        self._handover.counts.update(self._names.questions_called_out())
+        self._handover.counts.update(self._beginnings.counts)
         totals.decoders = {what: count for what, count in self._handover.counts.items() if count}
         totals.counters = dict(zip(layout.COUNTERS, self._scanner.counters.tolist(), strict=True))
         totals.notices = dict(zip(layout.NOTICES, self._scanner.notices.tolist(), strict=True))
@@ -236,13 +242,16 @@ class Pipeline:
     def _run_parallel(self, source: FrameSource) -> None:
         def last_words() -> tuple[Any, ...]:
             scanner = self._scanner
-            return source.sources, source.warnings, source.read_bytes, scanner.counters, scanner.notices, scanner.hours
+            said = source.sources, source.warnings, source.read_bytes
+            return *said, scanner.counters, scanner.notices, scanner.hours, self._beginnings.counts
 
-        for one in in_worker(lambda room: self._scanned(source, room), lambda: source.read_bytes, last_words):
+        items = partial(self._scanned, source)
+        for one in in_worker(items, lambda: source.read_bytes, last_words, self._joiner.load):
             if isinstance(one, Progress):
                 self._progress(one.read_bytes)
             elif isinstance(one, LastWords):
-                source.sources[:], source.warnings[:], source.read_bytes, counters, notices, hours = one.words
+                source.sources[:], source.warnings[:], source.read_bytes, counters, notices, hours, counts = one.words
+                self._beginnings.counts = counts
                 self._scanner.counters[:], self._scanner.notices[:], self._scanner.hours[:] = counters, notices, hours
             else:
                 self._take(one)
@@ -262,8 +271,13 @@ class Pipeline:
                 yield self._scanner.finish(room())
                 yield None
                 self._scanner.reset()
+                self._beginnings.reset()
             index = first
-            yield self._scanner.read(batch, room())
+            scanned = self._scanner.read(batch, room(), self._beginnings.spare_bytes)
+            for clues, kept in scanned.parts:
+                self._beginnings.read(clues, kept)
+            self._beginnings.forget(scanned.ended[1]["flow_id"])
+            yield scanned
         yield self._scanner.finish(room())
 
     def _take(self, scanned: Scanned | None) -> None:
@@ -286,8 +300,6 @@ class Pipeline:
 
     def _read(self, kept: NDArray[np.uint8], clues: NDArray[np.void]) -> None:
         """Clues to names, names to hits, hits to evidence."""
-        if self._watcher is not None:
-            self._watcher.beginnings(kept, clues)
         self._hellos.begin(kept)
         answers, odd = self._joiner.read_names(kept, clues)
         if odd:
@@ -328,6 +340,10 @@ class Pipeline:
                 self._joiner.calls[number] = any(one.service in CALL_SERVICES for one in matches)
         return number
 
+    def _range_number(self, matches: tuple[RuleMatch, ...]) -> int:
+        """0 where a range only says whose network it is: that makes no flow part of an episode."""
+        return self._match_number(tuple(match for match in matches if not match.context))
+
     def _match_stun(self, message: StunMessage, clue: Any) -> tuple[str, tuple[RuleMatch, ...]]:
         """What the signatures know in a STUN message seen there, and how to name it."""
         ends = [(halves(clue[f"{end}_high"], clue[f"{end}_low"]), int(clue[f"{end}_port"])) for end in ("src", "dst")]
@@ -338,20 +354,18 @@ class Pipeline:
         said = [f"{what} {text}" for what, text in parts if text]
         return said[0] if said else f"method {message.method}", matches
 
-    def _match_first(self, clue: Any, payload: bytes) -> tuple[str, tuple[RuleMatch, ...]]:
-        """What the signatures know of how one side of a flow begins, and the bytes that say so."""
+    def _match_first(self, clue: Any, number: int, payload: bytes) -> tuple[str, tuple[RuleMatch, ...]]:
+        """What the signatures know of how one side of a flow begins, and the bytes that say so. `number`: of its text, or 0."""
         from_client = clue["side"] == clue["opener"]
         proto = "tcp" if clue["proto"] == TCP else "udp"
         end = "dst" if from_client else "src"
-        server = halves(clue[f"{end}_high"], clue[f"{end}_low"])
+        server, port = halves(clue[f"{end}_high"], clue[f"{end}_low"]), int(clue[f"{end}_port"])
         side: Side = "client" if from_client else "server"
-        matches = self._signatures.match_first_bytes(proto, side, payload, int(clue[f"{end}_port"]), server)
-        if not matches:
-            return "", ()
-        first = self._signatures.rules[matches[0].rule].first_bytes
-        if first is None:
-            return "", ()
-        return f"{payload[first.at : first.at + len(first.value)].hex(' ')} at byte {first.at}", matches
+        if self._watcher is not None and number:
+            self._watcher.beginning(number, proto, side, payload, port, server)
+        matches = self._signatures.match_first_bytes(proto, side, payload, port, server)
+        first = self._signatures.rules[matches[0].rule].first_bytes if matches else None
+        return ("", ()) if first is None else (first.shown(), matches)
 
     def _end_flows(self, slots: NDArray[np.int32], rows: NDArray[np.void]) -> None:
         """Takes leave of the flows that ended."""

@@ -19,20 +19,8 @@ if TYPE_CHECKING:
     from sensor.networks import Networks
 
 HOUR_NS: Final = layout.HOUR_NS
-SERVICE_PORTS: Final = (
-    53,
-    67,
-    68,
-    123,
-    137,
-    138,
-    546,
-    547,
-    1900,
-    3702,
-    5353,
-    5355,
-)  # no use of a server that a name tells
+IS_SERVICE: Final = np.zeros(1 << 16, np.bool_)  # by port: no use of a server that a name tells
+IS_SERVICE[[53, 67, 68, 123, 137, 138, 546, 547, 1900, 3702, 5353, 5355]] = True
 MAX_SPAN: Final = 24 * 7  # hours in which one flow marks its network as heard
 
 
@@ -93,7 +81,7 @@ class Counter:
         outside_high = np.where(a >= 0, rows["b_high"], rows["a_high"])
         outside_low = np.where(a >= 0, rows["b_low"], rows["a_low"])
         kept &= (rows["proto"] == 6) | (rows["proto"] == 17)
-        kept &= ~np.isin(rows["a_port"], SERVICE_PORTS) & ~np.isin(rows["b_port"], SERVICE_PORTS)
+        kept &= ~(IS_SERVICE[rows["a_port"]] | IS_SERVICE[rows["b_port"]])
         kept &= ~_to_many(outside_high, outside_low)
         watched = np.array([not each.excluded for each in self._networks.all])
         kept[kept] &= watched[network[kept]]

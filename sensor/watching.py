@@ -31,7 +31,6 @@ HOUR_NS = 3600 * layout.NS
 MAX_EVIDENCE = 4  # of one observation
 MAX_OBSERVATIONS = 1 << 16  # kept at a time; more are counted and left out
 MAX_DEVICES = 65536
-SHOWN_BYTES = 4
 NAMING = frozenset({"tls_sni", "quic_sni", "dtls_sni", "http_host", "tls_cert", "dns_answer", "dns_query"})
 PROTOCOLS = {6: "tcp", 17: "udp", 50: "esp"}
 WEB_PORT = 443
@@ -101,7 +100,7 @@ class Watcher:
         self._buckets: dict[tuple[str, str, str, int], _Bucket] = {}
         self._known: dict[tuple[int, int, int, int, int], tuple[str, Device | None] | None] = {}
         self._told: set[str] = set()
-        self._beginnings: dict[tuple[int, int], tuple[tuple[RuleMatch, ...], str]] = {}  # by flow and frame
+        self._beginnings: dict[int, tuple[tuple[RuleMatch, ...], str]] = {}  # by number, as names are
 
     def tell(self, joiner: Joiner) -> None:
         """What the compiled joiner has to know: ports and addresses."""
@@ -128,22 +127,15 @@ class Watcher:
     def forget_names(self) -> None:
         """The numbers of names begin anew."""
         self._told.clear()
+        self._beginnings.clear()
 
-    def beginnings(self, kept: NDArray[np.uint8], clues: NDArray[np.void]) -> None:
-        """Reads the first bytes that passed the loop's sieve, and marks the clues that mean something."""
-        for index in np.flatnonzero(clues["kind"] == layout.KIND_FIRST).tolist():
-            clue = clues[index]
-            client = clue["side"] == clue["opener"]
-            end = "dst" if client else "src"
-            server = halves(clue[f"{end}_high"], clue[f"{end}_low"])
-            start = int(clue["offset"])
-            payload = kept[start : start + int(clue["length"])].tobytes()
-            proto = PROTOCOLS.get(int(clue["proto"]), "")
-            side: Side = "client" if client else "server"
-            matches = self._found.of_first_bytes(proto, side, payload, int(clue[f"{end}_port"]), server)
-            if matches:
-                clue["flags"] |= layout.FLAG_SEEN
-                self._beginnings[int(clue["flow_id"]), int(clue["number"])] = matches, payload[:SHOWN_BYTES].hex()
+    def beginning(self, number: int, proto: str, side: Side, payload: bytes, port: int, server: bytes) -> None:
+        """First bytes seen for the first time; what they mean holds for all of this number."""
+        matches = self._found.of_first_bytes(proto, side, payload, port, server)
+        first = self._found.rules[matches[0].rule].first_bytes if matches else None
+        if first is not None:
+            self._names.see[number] = 1
+            self._beginnings[number] = matches, first.shown()
 
     def hides(self, flow_id: int) -> bool:
         """Whether the name that this flow shows is known to stand for another."""
@@ -153,7 +145,7 @@ class Watcher:
         """One hit of the compiled loop. `clue` has following.FIELDS, `hit` those of layout.HIT."""
         _, kind, _, _, number, time_ns, source, side, router = hit
         flow = self._flows.get(clue[0])
-        matches, what, value = self._read(clue, kind, side, name)
+        matches, what, value = self._read(clue, kind, side, hit[2], name)
         if kind == layout.HIT_SEEN and flow is not None:
             flow.own_name = flow.own_name or bool(name)
         if not matches:
@@ -173,7 +165,9 @@ class Watcher:
                     evidence = Evidence(what, value, self.files[source], number, time_ns, _key(clue), match)
                 flow.said.append(_Said(match, what, evidence))
 
-    def _read(self, clue: tuple[Any, ...], kind: int, side: int, name: str) -> tuple[tuple[RuleMatch, ...], str, str]:
+    def _read(
+        self, clue: tuple[Any, ...], kind: int, side: int, number: int, name: str
+    ) -> tuple[tuple[RuleMatch, ...], str, str]:
         """What a hit means, by which kind of evidence, and the evidence itself."""
         proto = PROTOCOLS.get(clue[7], str(clue[7]))
         port, server = (clue[14], halves(clue[11], clue[12])) if side == 0 else (clue[13], halves(clue[9], clue[10]))
@@ -181,9 +175,9 @@ class Watcher:
             return self._found.of_question(name), "dns_query", name
         if kind == layout.HIT_SEEN_ADDRESS:
             return self._found.of_address(proto, port, server), "ip_range", address(server)
-        if clue[19] & layout.FLAG_SEEN:
-            matches, shown = self._beginnings.pop((clue[0], clue[3]), ((), ""))
-            return matches, "payload", f"begins {shown}"
+        if clue[18] == layout.KIND_FIRST:
+            matches, shown = self._beginnings[number]
+            return matches, "payload", shown
         matches = self._found.of_name(name, proto, port, server)
         if kind == layout.HIT_SEEN_TOLD:
             return tuple(one for one in matches if one.app != "ech"), "dns_answer", name
@@ -285,7 +279,6 @@ class Watcher:
         self._hidden.clear()
         self._known.clear()
         self._told.clear()
-        self._beginnings.clear()
 
 
 def as_episode(

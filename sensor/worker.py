@@ -129,11 +129,12 @@ def can_work() -> bool:
 
 
 def in_worker(
-    items: Items, read_bytes: Callable[[], int], last_words: Callable[[], Any]
+    items: Items, read_bytes: Callable[[], int], last_words: Callable[[], Any], meanwhile: Callable[[], None]
 ) -> Iterator[Scanned | Progress | LastWords | None]:
     """What `items` gives, produced in a forked process; after it LastWords with what `last_words` gives there.
 
-    A Scanned is valid until the next item is asked for. `items` is given where to find room for each.
+    A Scanned is valid until the next item is asked for. `items` is given where to find room for each. `meanwhile` is done here
+    while the process begins.
     Raises what `items` raises of ours, and CaptureError where the process dies.
     """
     worker = _Worker()
@@ -142,6 +143,7 @@ def in_worker(
     worker.sender.close()
     worker.freed.close()
     try:
+        meanwhile()
         while True:
             head = _received(worker, process)
             if isinstance(head, _End):

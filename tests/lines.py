@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sensor.beginnings import Beginnings
 from sensor.following import HIT_KINDS
 from sensor.handover import HandOver
 from sensor.hellos import Hellos
 from sensor.kernel import layout
+from sensor.kernel.state import HEAP
 from sensor.model import Batch, RuleMatch, Strength
 from tests.kernel.harness import Frame, Loop, packed, segment
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from sensor.decode.stun import StunMessage
 
 CLIENT, SERVER = "10.0.0.1", "198.51.100.7"
 SYN, SYN_ACK, ACK, FIN = 2, 0x12, 0x10, 0x11
+MARKS = layout.HELLO_BEGINS | layout.HELLO_HOST  # which say nothing of a hidden name
 FLAGS = (layout.CLUE.names or ()).index("flags")
 
 
@@ -23,7 +28,7 @@ def no_stun(message: StunMessage, clue: Any) -> tuple[str, tuple[RuleMatch, ...]
     return message.software or "", ()
 
 
-def no_beginning(clue: Any, payload: bytes) -> tuple[str, tuple[RuleMatch, ...]]:
+def no_beginning(clue: Any, number: int, payload: bytes) -> tuple[str, tuple[RuleMatch, ...]]:
     """Stands for the signatures: no flow begins in a way that they know."""
     return "", ()
 
@@ -43,7 +48,8 @@ class Line:
         """`rows`: how many flows at once."""
         self.loop = Loop(rows)
         self.hellos = Hellos()
-        self.handover = HandOver(self.loop.names, no_stun, no_beginning, no_name, self.hellos)
+        self.beginnings = Beginnings(self.loop.scanner.rules)
+        self.handover = HandOver(self.loop.names, no_stun, no_beginning, no_name)
         self.names: list[tuple[str, str, int]] = []
         self.flags: list[int] = []
         self.clues: Any = None  # of the last batch
@@ -53,7 +59,9 @@ class Line:
         buffer, rows = packed(frames)
         size = -(-len(rows) // batches)
         for start in range(0, len(rows), size):
-            for clues, kept in self.loop.scanner.read(Batch(buffer, rows[start : start + size])).parts:
+            batch = Batch(buffer, rows[start : start + size])
+            for clues, kept in self.loop.scanner.read(batch, HEAP, self.beginnings.spare_bytes).parts:
+                self.beginnings.read(clues, kept)
                 self._take(clues, kept)
         return self
 
@@ -62,7 +70,7 @@ class Line:
         answers, odd = self.loop.joiner.read_names(kept, clues)
         if odd:
             clues, answers = self.handover.read(kept, clues, answers)
-        self.flags += [flags for flags in clues["flags"].tolist() if flags & ~layout.HELLO_BEGINS]
+        self.flags += [flags & ~MARKS for flags in clues["flags"].tolist() if flags & ~MARKS]
         self.clues = clues
         begin = answer = 0
         while begin < len(clues):
@@ -70,6 +78,11 @@ class Line:
             self.names += [
                 (HIT_KINDS[kind], self.loop.names.text(name), number) for _, kind, name, _, number, *_ in hits.tolist()
             ]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What came of it, whoever read it."""
+        return self.beginnings.counts + self.handover.counts
 
 
 def names(frames: list[Frame], *, batches: int = 1) -> list[tuple[str, str]]:

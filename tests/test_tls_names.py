@@ -122,7 +122,7 @@ def test_a_capture_that_begins_in_the_middle(parts):
 def test_a_hello_in_sslv2_dress_is_a_hello():
     talk = Talk().client(samples.V2_HELLO)
     assert names(talk.frames) == []
-    assert not Line().read(talk.frames).handover.counts
+    assert not Line().read(talk.frames).counts
 
 
 # Talk before TLS. Each: what the client and the server say in turn, before the client's hello.
@@ -304,7 +304,7 @@ def test_an_address_is_no_name():
 def test_where_the_client_gave_a_name_the_certificate_is_not_read(parts):
     line = Line().read(Talk().client(*parts).server(flight(certificate("broken.example")[:-40])).frames)
     assert [(source, name) for source, name, _ in line.names] == SNI
-    assert not line.handover.counts
+    assert not line.counts
 
 
 def test_a_plain_hello_with_a_name_spares_the_decoders_the_flight():
@@ -351,14 +351,14 @@ def test_certificates_behind_starttls():
 def test_servers_that_show_no_certificate(data):
     line = Line().read(Talk().server(data).server(b"\x17\x03\x03\x00\x10" + bytes(16)).frames)
     assert line.names == []
-    assert not line.handover.counts
+    assert not line.counts
 
 
 def test_damaged_certificates_are_counted():
     broken = flight(LEAF[:40] + b"\xff" * 60 + LEAF[100:])
     line = Line().read(Talk().server(broken).frames)
     assert line.names == []
-    assert line.handover.counts == {"certificates_malformed": 1}
+    assert line.counts == {"certificates_malformed": 1}
 
 
 def test_hidden_names_are_noted_whoever_read_the_hello():

@@ -56,6 +56,7 @@ class EpisodeBook:
         self._signatures_hash = signatures_hash
         self._versions = versions
         self._open: dict[Place, Opened] = {}
+        self._undecided: dict[str, dict[Place, None]] = {}  # open calls that several apps could have made, by device
         self._devices: dict[str, int] = {}  # how many episodes of each device are open, or flows wait
         self._hinted: dict[tuple[str, str], deque[Flow]] = {}
         self._waiting: deque[tuple[int, Flow]] = deque()
@@ -111,7 +112,7 @@ class EpisodeBook:
         if episode is None or flow not in episode.flows:
             return
         episode.flows.remove(flow)
-        episode.evidence = [one for one in episode.evidence if one.flow != flow.key]
+        episode.drop_evidence_of(flow)
         if not any(one.match.strength >= Strength.STRONG for one in episode.evidence):
             for other in episode.flows:
                 other.episode = None
@@ -151,6 +152,8 @@ class EpisodeBook:
                 Use(self._limits),
                 first_ns=flow.first_ns,
             )
+            if found.call and len(apps) > 1:
+                self._undecided.setdefault(flow.device.id, {})[place] = None
         episode.add(flow, found)
         if opens:
             self._take_hinted(episode, flow)
@@ -171,15 +174,15 @@ class EpisodeBook:
 
     def _settle_others(self, episode: Opened, reason: Evidence) -> None:
         """A call of one app has begun: flows of this device that could have been of it or of another are of it."""
-        for place, other in list(self._open.items()):
-            mine = place[0] == episode.device.id and place[2] and episode.apps[0] in place[1]
-            if mine and len(place[1]) > 1 and self._is_open_at(other, episode.first_ns):
+        for place in list(self._undecided.get(episode.device.id, ())):
+            other = self._open[place]
+            if episode.apps[0] in place[1] and self._is_open_at(other, episode.first_ns):
                 self._presence.tell_why(episode, other.apps, reason)
                 episode.absorb(other)
                 self._forget(place)
 
     def _is_open_at(self, episode: Opened, time_ns: int) -> bool:
-        if time_ns <= episode.alive_ns:
+        if time_ns <= episode.alive_ns or not all(flow.ended for flow in reversed(episode.flows)):
             return True
         episode.settle()
         return bool(episode.flows) or time_ns <= max(
@@ -236,6 +239,11 @@ class EpisodeBook:
     def _forget(self, place: Place) -> None:
         del self._open[place]
         self._count_device(place[0], -1)
+        calls = self._undecided.get(place[0])
+        if calls is not None:
+            calls.pop(place, None)
+            if not calls:
+                del self._undecided[place[0]]
 
     def _finished(self, episode: Opened) -> Episode | None:
         """The episode as it is told; None where it was no call of a known app and none was held."""

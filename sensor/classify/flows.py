@@ -98,6 +98,8 @@ def claim(flow: Flow) -> Claim | None:
 def _claim(evidence: list[Evidence]) -> Claim | None:
     if not evidence:
         return None
+    if len(evidence) == 1:
+        return _single(evidence[0])
     strength = max(one.match.strength for one in evidence)
     if strength < Strength.STRONG:
         return None
@@ -110,6 +112,16 @@ def _claim(evidence: list[Evidence]) -> Claim | None:
     activity = max(one.match.activity for one in counted)
     call = any(one.match.service in CALL_SERVICES for one in counted)
     return Claim(tuple(sorted(apps)), strength, activity, False, counted, call)
+
+
+def _single(one: Evidence) -> Claim | None:
+    """What one piece of evidence amounts to: nearly always there is no more."""
+    match = one.match
+    if match.strength < Strength.STRONG:
+        return None
+    if match.context:
+        return Claim((match.app,), match.strength, Activity.BACKGROUND, True, (one,))
+    return Claim((match.app,), match.strength, match.activity, False, (one,), match.service in CALL_SERVICES)
 
 
 def _media_claim(flow: Flow) -> Claim:

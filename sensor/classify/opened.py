@@ -30,6 +30,7 @@ class Opened:
     use: Use
     flows: list[Flow] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
+    places: set[tuple[object, ...]] = field(default_factory=set)  # of `evidence`, as `_place` tells them
     kept: set[tuple[str, str]] = field(default_factory=set)
     seen: int = 0
     names: dict[str, None] = field(default_factory=dict)
@@ -76,7 +77,8 @@ class Opened:
 
     def keep(self, one: Evidence) -> None:
         """Keeps the first evidence of each rule and value, and others while there is room."""
-        if one in self.evidence:
+        place = _place(one)
+        if place in self.places:
             return
         self.seen += 1
         if one.match.service:
@@ -87,8 +89,10 @@ class Opened:
             if len(self.evidence) >= MAX_EVIDENCE:
                 self._make_room()
             self.evidence.append(one)
+            self.places.add(place)
         elif len(self.evidence) < MAX_EVIDENCE:
             self.evidence.append(one)
+            self.places.add(place)
 
     def _make_room(self) -> None:
         """Drops the latest evidence that only repeats an earlier one."""
@@ -99,7 +103,12 @@ class Opened:
                 repeats.append(index)
             seen.add((one.match.rule, one.value))
         if repeats:
-            del self.evidence[repeats[-1]]
+            self.places.discard(_place(self.evidence.pop(repeats[-1])))
+
+    def drop_evidence_of(self, flow: Flow) -> None:
+        """What this flow told was wrong."""
+        self.evidence = [one for one in self.evidence if one.flow != flow.key]
+        self.places = set(map(_place, self.evidence))
 
     def settle(self) -> None:
         """Moves what can no longer change into the sums."""
@@ -140,3 +149,8 @@ class Opened:
         self.last_ns = max(self.last_ns, other.last_ns)
         self.alive_ns = max(self.alive_ns, other.alive_ns)
         other.closed = True
+
+
+def _place(one: Evidence) -> tuple[object, ...]:
+    """Tells apart the evidence of one episode; cheaper than to compare all of it. A flow has one key, which it keeps."""
+    return one.frame, one.kind, one.match.rule, one.value, one.file, id(one.flow)

@@ -69,6 +69,12 @@ class Stun:
         return asked | dict.fromkeys(self.attributes, len(self.value))
 
 
+def _masked(value: int, mask: int) -> str:
+    digits = f"{value:02x}"
+    plain = {0xFF: digits, 0xF0: f"{digits[0]}.", 0x0F: f".{digits[1]}", 0: ".."}
+    return plain.get(mask, f"{digits}&{mask:02x}")
+
+
 @dataclass(frozen=True, slots=True)
 class FirstBytes:
     """How one side's first payload begins: after masking, `value` stands at offset `at`."""
@@ -80,6 +86,10 @@ class FirstBytes:
     mask: bytes
     min_bytes: int
     max_bytes: int | None
+
+    def shown(self) -> str:
+        """The bytes that it asks for, as "14 00 .. 4. at byte 0": dots stand for what may be anything, `xx&mm` for single bits."""
+        return " ".join(map(_masked, self.value, self.mask)) + f" at byte {self.at}"
 
     def fits(self, proto: str, side: Side, payload: bytes) -> bool:
         """Whether a TCP stream or UDP datagram from `side` begins so."""

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from sensor.classify.rules import App, Rule, Side
+    from sensor.classify.rules import App, Range, Rule, Side
 
 FOLDER: Final = BUILTIN / "visibility"
 KINDS: Final = ("ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy")
 WIFI_CALLING: Final = "wifi_calling"  # looks like a VPN and is none: where it is told, a tunnel is not
 QUESTION: Final = "question"  # the service of rules that count when a name is asked for, and only then
+MAX_PLACED: Final = 65536  # servers whose place is remembered
 ANY_BITS: Final = 96  # a range of this prefix or shorter holds every IPv4 address
 # What no file can say, for it is learned: names that HTTPS records gave out, and hellos without any name.
 LEARNED: Final = RuleMatch("ech", "ech/learned", Strength.CONCLUSIVE, "hello")
@@ -62,6 +63,8 @@ class VisibilitySet:
             for rule in self._set.rules.values()
             if rule.outside
         }
+
+        self._placed: dict[tuple[str, bytes], bool] = {}
 
     @property
     def rules(self) -> dict[str, Rule]:
@@ -112,11 +115,23 @@ class VisibilitySet:
                 into |= {(ports.proto, port) for ports in rule.ports for port in _each(ports.low, ports.high)}
         return anywhere, somewhere
 
+    def outside(self, rule: str) -> tuple[Range, ...]:
+        """The ranges that a rule stays outside of."""
+        return tuple(self._outside.get(rule, ()))
+
     def _holds(self, match: RuleMatch, proto: str, port: int, address: bytes) -> bool:
         rule = self._set.rules[match.rule]
-        outside = self._outside.get(match.rule)
-        number = int.from_bytes(address, "big")
-        return rule.port_fits(proto, port) and not (outside and any(one.holds(number) for one in outside))
+        return rule.port_fits(proto, port) and not (match.rule in self._outside and self._inside(match.rule, address))
+
+    def _inside(self, rule: str, address: bytes) -> bool:
+        """Whether an address lies in the ranges that a rule stays outside of; a server is asked about again and again."""
+        place = rule, address
+        if place not in self._placed:
+            if len(self._placed) >= MAX_PLACED:
+                self._placed.clear()
+            number = int.from_bytes(address, "big")
+            self._placed[place] = any(one.holds(number) for one in self._outside[rule])
+        return self._placed[place]
 
 
 def _each(low: int, high: int) -> Iterable[int]:

@@ -12,10 +12,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from struct import Struct
+from typing import TYPE_CHECKING
 
 from sensor.decode.cursor import Bad, Cursor, NeedMore, decoder
 from sensor.decode.text import host
 from sensor.model import Malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Fnv = Callable[[bytes, int], int]  # absorbs bytes into a state
 
 OLDEST, NEWEST = 24, 49  # the versions of which frames and header are documented, and the last one in clear text
 LAST_PUBLIC_HEADER = 43  # then came headers as in the drafts of the invariants (RFC 8999)
@@ -72,7 +78,7 @@ class Chlo:
 
 
 @decoder
-def packet(datagram: bytes) -> Packet:
+def packet(datagram: bytes, fnv: Fnv | None = None) -> Packet:
     """A packet that says its version, as clients do until the server has answered, and is not encrypted."""
     cursor = Cursor(datagram)
     if cursor.u8() & RESERVED:
@@ -80,7 +86,7 @@ def packet(datagram: bytes) -> Packet:
     else:
         version, connection_id, number_bytes = _public_header(cursor)
         end = len(datagram)
-    from_client = _proven(datagram, cursor.offset, end, version)
+    from_client = _proven(datagram, cursor.offset, end, version, fnv or _fnv)
     cursor = Cursor(datagram, cursor.offset + HASH_BYTES, end)
     if version <= LAST_WITH_ENTROPY:
         flags = cursor.u8()
@@ -244,19 +250,19 @@ def _long_header(cursor: Cursor) -> tuple[int, bytes, int, int]:
     return version, ids[0] or ids[1], number_bytes, end
 
 
-def _proven(datagram: bytes, hash_at: int, end: int, version: int) -> bool | None:
+def _proven(datagram: bytes, hash_at: int, end: int, version: int, fnv: Fnv) -> bool | None:
     """Whether a client made the hash (FNV-1a, of which the low 96 bits are sent, little endian); Bad if nobody did."""
     body_at = hash_at + HASH_BYTES
     if body_at > end:
         raise NeedMore
     sent = int.from_bytes(datagram[hash_at:body_at], "little")
-    found = _fnv(datagram[body_at:end], _fnv(datagram[:hash_at], FNV_OFFSET))
+    found = fnv(datagram[body_at:end], fnv(datagram[:hash_at], FNV_OFFSET))
     if version <= LAST_UNSIGNED:
         if found & MASK_96 == sent:
             return None
     else:
         for name in (b"Client", b"Server"):
-            if _fnv(name, found) & MASK_96 == sent:
+            if fnv(name, found) & MASK_96 == sent:
                 return name == b"Client"
     raise Bad("looks like Google's QUIC but its hash does not fit", hash_at)
 

@@ -97,9 +97,11 @@ class QuicHello:
     same ports the client begins anew.
     """
 
-    __slots__ = ("_dcid", "_known", "_streams")
+    __slots__ = ("_dcid", "_fnv", "_known", "_streams")
 
-    def __init__(self) -> None:
+    def __init__(self, fnv: gquic.Fnv | None = None) -> None:
+        """`fnv`: a fast FNV-1a of 128 bits, where the caller has one."""
+        self._fnv = fnv
         self._dcid: bytes | None = None
         self._known = False
         self._streams: dict[tuple[bytes, int], _Stream] = {}
@@ -123,7 +125,7 @@ class QuicHello:
         return stream.hello() if stream else None
 
     def _add_plain(self, datagram: bytes) -> ClientHello | gquic.Chlo | Malformed | None:
-        packet = gquic.packet(datagram)
+        packet = gquic.packet(datagram, self._fnv)
         if not isinstance(packet, gquic.Packet):
             return None if self._known else packet
         if packet.from_client is False:

@@ -6,7 +6,7 @@ ignored, lengths that contradict each other are Malformed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from struct import Struct
 
 from sensor.decode.cursor import Bad, Cursor, NeedMore, decoder
@@ -67,6 +67,7 @@ class ClientHello:
     signature_algorithms: tuple[int, ...]
     ech: bytes | None = None  # data of encrypted_client_hello, for `decode.ech`
     damaged: Malformed | None = None  # where its extensions break behind the server name; those before are here
+    raw: bytes = field(default=b"", compare=False, repr=False)  # of what was put together: the bytes it was read from
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,13 @@ def client_hello(message: bytes) -> ClientHello:
     cursor = Cursor(message)
     if cursor.u8() != CLIENT_HELLO:
         raise Bad("not a ClientHello", 0)
-    return _client_hello(_body(cursor))
+    return replace(_client_hello(_body(cursor)), raw=message)
 
 
 @decoder
 def datagram_hello(body: bytes) -> ClientHello:
     """A DTLS ClientHello without its header, put together of its fragments."""
-    return _client_hello(Cursor(body), datagram=True)
+    return replace(_client_hello(Cursor(body), datagram=True), raw=body)
 
 
 @decoder

@@ -121,6 +121,7 @@ def stream_clue(buf, start, end, relative, known_base, row, side, dns, found, no
                 sieved = first_bytes(buf, start, end, 0, TCP, CLIENT if side == row["opener"] else SERVER, rules)
                 if sieved == MATCHES:
                     kind = KIND_FIRST
+                    found[F_READ] = READ_PENDING
                 elif sieved == TOO_SHORT:
                     kind = KIND_SEGMENT
                     following = PHASE_COLLECTING
@@ -285,7 +286,7 @@ def datagram_clue(buf, start, end, missing, row, side, sport, dport, found, rule
         clues += 1
     if clues == known:
         return 0
-    if kind in (KIND_QUIC, KIND_NAMING, KIND_DTLS, KIND_FIRST):
+    if kind in (KIND_QUIC, KIND_DTLS):
         found[F_READ] = READ_HAND_OVER
     following = PHASE_DONE if clues >= limit else PHASE_UNDECIDED
     if side == 0:

@@ -6,6 +6,7 @@ makes an array: it is given all the memory that it uses, and its callers hold th
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from numba import njit
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+if "cffi" not in sys.modules:
+    # Where cffi is installed, Numba makes ready for its types at the first call, which reads a grammar of the C language: a tenth
+    # of a second at every start, for nothing that is used here. So it meets an environment without, and others do not.
+    sys.modules["cffi"] = None  # type: ignore[assignment]  # how the import system is told that there is none
+
+    del sys.modules["cffi"]
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
 compiled: Decorator = njit(**OPTIONS)

@@ -9,8 +9,8 @@ import numpy as np
 
 from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.layout import (
-    FLAG_SEEN,
     HELLO_ESNI,
+    HELLO_HOST,
     HIT_CERT,
     HIT_DNS_ANSWER,
     HIT_DNS_QUERY,
@@ -41,6 +41,7 @@ from sensor.kernel.layout import (
     LOOSE,
     NAMED_ASKED,
     NAMED_BY_DNS,
+    NAMED_HOST,
     NAMED_ITSELF,
     NAMED_MATCHED,
     NAMED_SEEN,
@@ -49,6 +50,7 @@ from sensor.kernel.layout import (
     PORT_MDNS,
     TIED,
 )
+from sensor.kernel.lookup import range_of
 from sensor.kernel.table import mix
 
 # What DNS answered to whom. Sets of WAYS entries; the one that runs out first makes room.
@@ -100,28 +102,6 @@ HIT_OF_KIND[KIND_MEDIA] = HIT_MEDIA
 # are opened late from what an app remembers.
 TTL_LEAST_NS = 60 * NS
 TTL_GRACE_NS = 300 * NS
-
-
-@compiled
-def range_of(lows_high, lows_low, highs_high, highs_low, high, low):
-    """The index of the range that holds an address, -1 where none does. Ranges are sorted and do not overlap."""
-    bias = np.int64(-0x8000000000000000)
-    left, right = 0, lows_high.shape[0]
-    high ^= bias
-    low ^= bias
-    while left < right:
-        middle = (left + right) >> 1
-        at_high = lows_high[middle] ^ bias
-        if at_high < high or (at_high == high and (lows_low[middle] ^ bias) <= low):
-            left = middle + 1
-        else:
-            right = middle
-    if left == 0:
-        return np.int64(-1)
-    at_high = highs_high[left - 1] ^ bias
-    if high < at_high or (high == at_high and low <= (highs_low[left - 1] ^ bias)):
-        return np.int64(left - 1)
-    return np.int64(-1)
 
 
 @inlined
@@ -441,12 +421,15 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
             device_port, other_port = clue["dst_port"], clue["src_port"]
         station = station_of(stations, mac, control, seed)
         router = 1 if station < 0 or stations[station]["router"] else 0
-        if clue["flags"] & FLAG_SEEN:
-            write_hit(hits[used], i, HIT_SEEN, 0, 0, clue["number"], clue["time_ns"], clue["source"], side, router)
+        if kind == KIND_FIRST and see[clue["name_id"]]:
+            write_hit(hits[used], i, HIT_SEEN, clue["name_id"], 0, clue["number"], clue["time_ns"], clue["source"],
+                      side, router)  # fmt: skip
             used += 1
         if kind == KIND_NEW_FLOW:
             marks[clue["slot"]]["flow_id"] = clue["flow_id"]
             marks[clue["slot"]]["named"] = 0
+            marks[clue["slot"]]["told_0"] = 0
+            marks[clue["slot"]]["told_1"] = 0
             used, known, matched, call = recall(
                 memory, device_high, device_low, clue, i, other_high, other_low, name_match, calls, everything, hits, used,
                 side, router, seed,
@@ -463,7 +446,7 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
             place = np.int64(-1)
             if not matched and other_port not in (PORT_DNS, 80, 443):  # there a name will tell more
                 place = range_of(ranges[0], ranges[1], ranges[2], ranges[3], other_high, other_low)
-            if place >= 0:
+            if place >= 0 and ranges[4][place]:
                 write_hit(hits[used], i, HIT_RANGE, 0, ranges[4][place], clue["number"], clue["time_ns"],
                           clue["source"], side, router)  # fmt: skip
                 used += 1
@@ -503,7 +486,7 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
                               clue["source"], side, router)  # fmt: skip
                     used += 1
                 match = name_match[clue["name_id"]]
-                if match > 0 or everything:
+                if everything:  # a question is no use yet
                     write_hit(hits[used], i, HIT_DNS_QUERY, clue["name_id"], abs(match), clue["number"],
                               clue["time_ns"], clue["source"], side, router)  # fmt: skip
                     used += 1
@@ -535,7 +518,7 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
             loose = kind == KIND_STUN and not own and (row["named"] & LOOSE) == 0
             if loose:  # its socket may turn out to be a call's
                 row["named"] = row["named"] | LOOSE
-            if match > 0 or everything or loose or kind == KIND_MEDIA:
+            if everything or loose or kind == KIND_MEDIA or (match > 0 and is_new(row, match)):
                 write_hit(hits[used], i, HIT_OF_KIND[kind], clue["name_id"], match, clue["number"], clue["time_ns"],
                           clue["source"], side, router)  # fmt: skip
                 used += 1
@@ -548,13 +531,25 @@ def join(clues, begin, answers, answers_from, memory, stations, control, name_ma
                 continue
             match = name_match[clue["name_id"]]
             row = marks[clue["slot"]]
-            row["named"] = row["named"] | NAMED_ITSELF
+            if kind == KIND_CERT and row["named"] & NAMED_HOST:
+                continue
+            row["named"] = row["named"] | (NAMED_ITSELF | NAMED_HOST if clue["flags"] & HELLO_HOST else NAMED_ITSELF)
             # A flow's own name also overrules what DNS let one expect, so it is told even where no signature knows it.
             if match > 0 or everything or row["named"] & NAMED_MATCHED:
                 write_hit(hits[used], i, HIT_OF_KIND[kind], clue["name_id"], abs(match), clue["number"], clue["time_ns"],
                           clue["source"], side, router)  # fmt: skip
                 used += 1
     return clues.shape[0], answer, used
+
+
+@inlined
+def is_new(mark, match):
+    """Whether a flow has not told this lately: relays are asked again and again, in several dialects. Notes it."""
+    if mark["told_0"] == match or mark["told_1"] == match:
+        return False
+    mark["told_1"] = mark["told_0"]
+    mark["told_0"] = match
+    return True
 
 
 @compiled

@@ -27,7 +27,9 @@ FLOW = np.dtype(
         ("clues_0", "u1"),  # how many payloads were handed on
         ("clues_1", "u1"),
         ("ended", "u1"),  # 1: since the batch began, 2: before it
-        ("pad_1", "u1", 7),
+        ("pad_1", "u1", 3),
+        ("pool_0", "<i2"),  # where the beginning of this side's stream is put together: `assemble.place_of_stream`
+        ("pool_1", "<i2"),
         # second cache line
         ("bytes_0", "<i8"),  # bytes on the wire, from the link layer up
         ("bytes_1", "<i8"),
@@ -89,7 +91,10 @@ CLUE = np.dtype(
         ("offset", "<i8"),  # of the payload in the batch's buffer; once gathered, in the bytes kept of it
         ("sequence", "<i8"),  # TCP: offset of the payload in its stream
         ("name_offset", "<i8"),  # as `offset`
-        ("name_length", "<i4"),
+        (
+            "name_length",
+            "<i4",
+        ),  # of a segment for the decoders: how much of it begins the stream, before what lies at `sequence`
         ("name_id", "<i4"),  # 0: none
         ("src_high", "<i8"),
         ("src_low", "<i8"),
@@ -129,16 +134,15 @@ TICK = np.dtype(
 )
 
 # What the joiner notes of a flow, by its slot.
-MARK = np.dtype([("flow_id", "<i8"), ("named", "<i8")])
+MARK = np.dtype([("flow_id", "<i8"), ("named", "<i8"), ("told_0", "<i4"), ("told_1", "<i4")])
 
 KIND_NEW_FLOW, KIND_TLS, KIND_HTTP, KIND_DNS, KIND_SEGMENT, KIND_QUIC, KIND_STUN = 1, 2, 3, 4, 5, 6, 7
 KIND_CERT, KIND_DTLS, KIND_FIRST, KIND_MEDIA = 8, 9, 10, 11  # the server's certificate, a datagram's hello, first bytes
 KIND_NAMING = 12  # a device that names itself to its neighbours
 READ_PENDING, READ_DONE, READ_HAND_OVER = 0, 1, 2
 HELLO_ECH_OUTER, HELLO_ECH_INNER, HELLO_ESNI = 1, 2, 4  # an outer ECH may be GREASE: one hello does not tell
+HELLO_HOST = 16  # a decoder found a host's name in it; the loop notes the same as STATE_NAMED
 HELLO_BEGINS = 8  # a stream within the stream begins here: what was put together before is not of it
-
-FLAG_SEEN = 128  # beside HELLO_*: the flow begins in a way that is watched for
 
 # Slots of the scratch array `found`, in which the loop's parts tell each other of a packet (int64).
 (
@@ -158,6 +162,7 @@ NAMED_ITSELF, NAMED_BY_DNS = 1, 2
 NAMED_MATCHED = 4  # a signature matched the name that DNS gave
 TIED, LOOSE = 16, 32  # told already
 NAMED_SEEN = 64  # DNS or the address told of something that hides what the flow is; its own name may tell otherwise
+NAMED_HOST = 128  # its client told a host's name: the server's certificate tells nothing new
 NAMED_ASKED = 8  # a DNS question was seen in this flow
 
 TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK = 1, 2, 4, 16
@@ -217,6 +222,7 @@ NOTICES = (
     "collect_limit",  # a stream grew past what is put together for a name
     "bytes_on_wire",
     "ports_unread",  # the packet ends before its ports
+    "streams_given_up",  # beginnings of streams that others had to make room for
     "tunnel_vntag",  # `tunnel_*`: such a header was taken off
     "tunnel_pbb",  # a frame in a frame: IEEE 802.1ah, FabricPath
     "tunnel_mpls",
@@ -258,6 +264,7 @@ NOTICES = (
     COLLECT_LIMIT,
     BYTES_ON_WIRE,
     PORTS_UNREAD,
+    STREAMS_GIVEN_UP,
     TUNNEL_VNTAG,
     TUNNEL_PBB,
     TUNNEL_MPLS,
@@ -361,7 +368,7 @@ FIRST_DATAGRAMS = 3  # of each side whose beginning is compared with what signat
 FIRST_STREAM_BYTES = 128  # of a stream, for the same
 MEDIA_RUN = 16  # packets in sequence of one source before they are taken for real-time media
 WINDOW_NS = 10 * NS
-NAMING_CLUES = 4  # of each side of a flow: they are only counted
+NAMING_CLUES = 1  # of each side of a flow: they are only counted, and each costs a decoder
 
 HOUR_NS = 3600 * NS
 HOURS = 1024  # kept apart (six weeks); what comes after counts in the last

@@ -1,4 +1,4 @@
-"""Which range holds each of many addresses."""
+"""Which range holds an address: ranges are sorted and do not overlap."""
 
 from __future__ import annotations
 
@@ -7,10 +7,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sensor.kernel.compiling import compiled
-from sensor.kernel.join import range_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+@compiled
+def range_of(lows_high, lows_low, highs_high, highs_low, high, low):
+    """The index of the range that holds an address, -1 where none does. Ranges are sorted and do not overlap."""
+    bias = np.int64(-0x8000000000000000)
+    left, right = 0, lows_high.shape[0]
+    high ^= bias
+    low ^= bias
+    while left < right:
+        middle = (left + right) >> 1
+        at_high = lows_high[middle] ^ bias
+        if at_high < high or (at_high == high and (lows_low[middle] ^ bias) <= low):
+            left = middle + 1
+        else:
+            right = middle
+    if left == 0:
+        return np.int64(-1)
+    at_high = highs_high[left - 1] ^ bias
+    if high < at_high or (high == at_high and low <= (highs_low[left - 1] ^ bias)):
+        return np.int64(left - 1)
+    return np.int64(-1)
 
 
 def numbers_of(

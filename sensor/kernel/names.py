@@ -7,15 +7,33 @@ from __future__ import annotations
 
 import numpy as np
 
+from sensor.kernel.certificate import names_text
 from sensor.kernel.compiling import compiled
 from sensor.kernel.dialect import stun_dialect, with_places
-from sensor.kernel.layout import KIND_DNS, KIND_HTTP, KIND_STUN, KIND_TLS, READ_DONE, READ_HAND_OVER, READ_PENDING
+from sensor.kernel.first import beginning_text
+from sensor.kernel.layout import (
+    KIND_CERT,
+    KIND_DNS,
+    KIND_DTLS,
+    KIND_FIRST,
+    KIND_HTTP,
+    KIND_NAMING,
+    KIND_QUIC,
+    KIND_STUN,
+    KIND_TLS,
+    PORT_LLMNR,
+    PORT_MDNS,
+    PORT_NBNS,
+    READ_DONE,
+    READ_HAND_OVER,
+    READ_PENDING,
+)
 from sensor.kernel.places import places_of
 from sensor.kernel.table import mix
 from sensor.kernel.wire import i64, u8, u16, u32
 
 # Slots of the names' `control` array (int64).
-N_COUNT, N_ARENA, N_FULL, N_BROKEN, N_SIZE = range(5)
+N_COUNT, N_ARENA, N_FULL, N_BROKEN, N_MDNS, N_LLMNR, N_NBNS, N_SIZE = range(8)
 
 ODD, BROKEN = np.int64(-1), np.int64(-2)
 
@@ -203,10 +221,13 @@ def read_answers(buf, start, at, end, count, index_of_clue, name_id, answers, us
         at += 10
         if at + size > end:
             return used
-        if klass != DNS_IN or kind in (DNS_SVCB, DNS_HTTPS, DNS_NS, DNS_PTR, DNS_DNAME):
-            # Address hints, the meanings of other classes, and how many names may fail, are the decoder's.
-            return ODD
-        if kind == DNS_CNAME:
+        if klass != DNS_IN or kind in (DNS_SVCB, DNS_HTTPS):
+            return ODD  # address hints and the meanings of other classes are the decoder's
+        if kind in (DNS_NS, DNS_PTR, DNS_DNAME):
+            length, after = dns_name(buf, start, at, end, text)
+            if length <= 0 or after != at + size:
+                return ODD  # how many names may fail is the decoder's, too
+        elif kind == DNS_CNAME:
             length, after = dns_name(buf, start, at, end, text)
             if length <= 0 or after != at + size:
                 return ODD
@@ -231,13 +252,29 @@ def read_answers(buf, start, at, end, count, index_of_clue, name_id, answers, us
 
 
 @compiled
-def read_names(
-    buf, clues, answers, wanted, prefixes, places, text, index, starts, lengths, hashes, arena, control, seed
-):
+def count_question(buf, clue, control):
+    """Counts what a device calls out to its neighbours, where it is a question and nothing else: that announces no name.
+
+    Whether it was one. A question that wants recursion may be meant for a resolver (`announcing.asked_of_a_server`).
+    """
+    start = clue["offset"]
+    if clue["length"] < 12 or u8(buf, start + 2) & 0x81 or u16(buf, start + 6) or u32(buf, start + 8):
+        return False
+    for which, port in ((N_MDNS, PORT_MDNS), (N_LLMNR, PORT_LLMNR), (N_NBNS, PORT_NBNS)):
+        if port in (clue["src_port"], clue["dst_port"]):
+            control[which] += 1
+            return True
+    return False
+
+
+@compiled
+def read_names(buf, clues, answers, wanted, prefixes, places, rules, held, speaks, text,
+               index, starts, lengths, hashes, arena, control, seed):  # fmt: skip
     """Numbers the names of all clues that have one in plain sight; marks the others for the decoders.
 
     A STUN message gets the number of its dialect; only the first of each dialect is handed over. `wanted` and
-    `prefixes` are those of `dialect.stun_dialect`, `places` those of `places.places_of`; `text` is uint8[256] to work in.
+    `prefixes` are those of `dialect.stun_dialect`, `places` those of `places.places_of`, `rules` and
+    `held` those of `first.beginning_text`; `text` is uint8[256] to work in. First bytes that fit no rule are no more of a clue.
 
     Returns (answers written, clues that are to be handed over).
     """
@@ -247,7 +284,7 @@ def read_names(
         clue = clues[i]
         kind = clue["kind"]
         if clue["read"] == READ_PENDING:
-            if kind in (KIND_TLS, KIND_HTTP):
+            if kind in (KIND_TLS, KIND_HTTP, KIND_QUIC, KIND_DTLS):
                 clue["name_id"] = intern(
                     buf, clue["name_offset"], np.int64(clue["name_length"]),
                     index, starts, lengths, hashes, arena, control, seed,
@@ -271,6 +308,23 @@ def read_names(
                 names_peer = u16(buf, clue["offset"]) in (STUN_SEND, STUN_CREATE_PERMISSION, STUN_CHANNEL_BIND)
                 fresh = length < 0 or control[N_COUNT] > known or names_peer
                 clue["read"] = READ_HAND_OVER if fresh else READ_DONE
+            elif kind == KIND_FIRST:
+                known = control[N_COUNT]
+                length = beginning_text(buf, clue, rules, held, text)
+                if length > 0:
+                    clue["name_id"] = intern(text, 0, length, index, starts, lengths, hashes, arena, control, seed)
+                clue["read"] = READ_HAND_OVER if control[N_COUNT] > known else READ_DONE
+            elif kind == KIND_CERT:
+                length = names_text(buf, clue["offset"], clue["offset"] + clue["length"], seed, text)
+                number = intern(text, 0, length, index, starts, lengths, hashes, arena, control, seed)
+                clue["name_id"] = max(0, speaks[number])
+                if speaks[number] == 0:
+                    clue["sequence"] = number  # the decoders say what it stands for
+                    clue["read"] = READ_HAND_OVER
+                else:
+                    clue["read"] = READ_DONE
+            elif kind == KIND_NAMING:
+                clue["read"] = READ_DONE if count_question(buf, clue, control) else READ_HAND_OVER
         if clue["read"] == READ_HAND_OVER:
             odd += 1
     return used, odd

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sensor.kernel.compiling import compiled
-from sensor.kernel.join import range_of
+from sensor.kernel.lookup import range_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -108,6 +108,8 @@ def new_row(flows, heads, wheel, free, control, notices, bucket, h, frame, swapp
     row["phase_1"] = 0
     row["clues_0"] = 0
     row["clues_1"] = 0
+    row["pool_0"] = 0
+    row["pool_1"] = 0
     row["ttl_0"] = 0
     row["ttl_1"] = 0
     row["vlan"] = h[H_VLAN] if h[H_VLAN] >= 0 else 0xFFFF

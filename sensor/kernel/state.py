@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sensor.kernel import layout
+from sensor.kernel.assemble import A_HELD, A_SIZE, STREAM, STREAM_BYTES, STREAMS
 from sensor.kernel.dialect import PREFIX_BYTES
-from sensor.kernel.first import sieve
+from sensor.kernel.first import MAX_RULES, sieve
 from sensor.kernel.fragments import COLLECTING, FREE, JOINED, ROWS, new_pool
 from sensor.kernel.gather import gather
 from sensor.kernel.join import HOT, J_SIZE, MEMORY, STATION, WAYS, join
-from sensor.kernel.names import N_BROKEN, N_COUNT, N_SIZE, intern, read_names
+from sensor.kernel.names import N_BROKEN, N_COUNT, N_LLMNR, N_MDNS, N_NBNS, N_SIZE, intern, read_names
 from sensor.kernel.places import NOWHERE
 from sensor.kernel.scan import end_all, scan, scratch_memory
 from sensor.kernel.table import C_CLOCK_NS, C_ENDED, C_LIVE, C_SIZE, C_TOUCHED, release
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from sensor.kernel.places import Places
     from sensor.model import Batch
 
 CLUES_PER_CALL = 1 << 16
@@ -29,6 +31,7 @@ HITS_PER_CALL = 1 << 15
 MAX_MATCHES = 1 << 16
 TICKS_PER_CALL = 1 << 14
 CACHE_LINE_BYTES = 64
+CALLED_OUT = {"mdns": N_MDNS, "llmnr": N_LLMNR, "nbns": N_NBNS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,8 @@ class Scanner:
         self.hours = np.zeros(layout.HOURS, layout.HOUR)
         self.scratch = scratch_memory()
         self.pool = new_pool()
+        # Beginnings of streams: whose they are, their bytes, and their control.
+        self.streams = np.zeros(STREAMS, STREAM), np.zeros(STREAMS * STREAM_BYTES, np.uint8), np.zeros(A_SIZE, np.int64)
         self.seed = np.uint64(seed)
         self.reset()
 
@@ -122,9 +127,14 @@ class Scanner:
         self.wheel[:] = -1
         self.control[:] = 0
         self.pool[ROWS]["state"] = FREE
+        self.streams[0]["have"] = 0
+        self.streams[2][:] = 0
 
-    def read(self, batch: Batch, room: Room = HEAP) -> Scanned:
-        """Reads one batch. What comes back lies in `room`, not in the batch nor in the flow table."""
+    def read(self, batch: Batch, room: Room = HEAP, spare_bytes: int = 0) -> Scanned:
+        """Reads one batch. What comes back lies in `room`, not in the batch nor in the flow table.
+
+        Behind the payloads of each part there are `spare_bytes`, and as much room again as the payloads take.
+        """
         release(self.flows, self.ended, self.control)
         parts = []
         ticks = []
@@ -132,11 +142,7 @@ class Scanner:
         while reached < len(batch.frames):
             reached, found, windows = self.scan(batch.buffer, batch.frames, reached)
             ticks.append(windows.copy())
-            clues = room.take(len(found), layout.CLUE)
-            clues[:] = found
-            kept = room.take(int(clues["length"].sum()), np.dtype(np.uint8))
-            gather(batch.buffer, self.pool[JOINED], clues, kept)
-            parts.append((clues, kept))
+            parts.append(self.gather(batch.buffer, found, room, spare_bytes))
         kept_ticks = room.take(sum(map(len, ticks)), layout.TICK)
         np.concatenate(ticks, out=kept_ticks)
         last_ns = int(batch.frames[-1]["time_ns"])
@@ -152,6 +158,19 @@ class Scanner:
             self.pool, self.seed,
         )  # fmt: skip
         return int(reached), self.clues[:written], self.ticks[:ticked]
+
+    def gather(
+        self, buffer: NDArray[np.uint8], scanned: NDArray[np.void], room: Room = HEAP, spare_bytes: int = 0
+    ) -> tuple[NDArray[np.void], NDArray[np.uint8]]:
+        """The clues that say something, and the payload bytes they point into, in `room`."""
+        clues = room.take(len(scanned), layout.CLUE)
+        most = int(scanned["length"].sum()) + int(self.streams[2][A_HELD])
+        kept = room.take(most + spare_bytes + (most if spare_bytes else 0), np.dtype(np.uint8))
+        count, used = gather(
+            buffer, self.pool[JOINED], scanned, clues, kept, self.flows, self.streams, self.notices, self.rules,
+            self.scratch[2],
+        )  # fmt: skip
+        return clues[:count], kept[: used + spare_bytes + (used if spare_bytes else 0)]
 
     def finish(self, room: Room = HEAP) -> Scanned:
         """Ends the flows that are left."""
@@ -187,6 +206,7 @@ class Names:
         self.arena = np.zeros(capacity * 32, np.uint8)
         self.control = np.zeros(N_SIZE, np.int64)
         self.match = np.zeros(capacity, np.int32)
+        self.speaks = np.zeros(capacity, np.int32)  # of a certificate's names: the name that speaks for it, -1 none
         self.see = np.zeros(capacity, np.uint8)  # 1: the watch for hidden traffic knows it
         self.seed = np.uint64(seed)
         self.shown: dict[int, str] = {}  # what to show for numbers of STUN dialects
@@ -219,6 +239,10 @@ class Names:
         """DNS messages of which nothing could be read."""
         return int(self.control[N_BROKEN])
 
+    def questions_called_out(self) -> dict[str, int]:
+        """Questions of devices to their neighbours, by protocol, that nobody had to read."""
+        return {f"{name}_messages": int(self.control[at]) for name, at in CALLED_OUT.items()}
+
     @property
     def full(self) -> bool:
         """Whether it is time to forget: less than a tenth is left."""
@@ -238,6 +262,7 @@ class Names:
                 places = np.unique((places + np.uint64(1)) & mask)
                 places = places[self.index[places] != 0]
         self.match[: count + 1] = 0
+        self.speaks[: count + 1] = 0
         self.see[: count + 1] = 0
         self.control[:2] = 0  # names and bytes; the rest counts on
         self.shown.clear()
@@ -263,6 +288,8 @@ class Joiner:
         self.stun_wanted = np.zeros((0, 2), np.int64)
         self.stun_usernames = np.zeros((0, PREFIX_BYTES), np.uint8)
         self.stun_places = NOWHERE
+        self.beginnings = sieve(())  # the scanner's rules; and where each holds, as for `first.beginning_text`
+        self.beginnings_held: tuple[Places, NDArray[np.int64]] = NOWHERE, np.zeros((MAX_RULES, 2), np.int64)
         self.everything = False
         self.marks = np.zeros(flow_rows, layout.MARK)
         self.text = np.zeros(256, np.uint8)
@@ -279,11 +306,20 @@ class Joiner:
             self.stun_wanted,
             self.stun_usernames,
             self.stun_places,
+            self.beginnings,
+            self.beginnings_held,
+            self.names.speaks,
             self.text,
             *self.names.tables(),
             self.names.seed,
         )
         return self.answers[:used], int(odd)
+
+    def load(self) -> None:
+        """Has the compiled functions loaded, while somebody else is busy: the first call would wait for it."""
+        nothing = np.zeros(0, layout.CLUE)
+        answers, _ = self.read_names(np.zeros(0, np.uint8), nothing)
+        self.join(nothing, 0, answers, 0)
 
     def join(
         self, clues: NDArray[np.void], begin: int, answers: NDArray[np.void], answers_from: int

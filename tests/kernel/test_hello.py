@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sensor.beginnings import hello_flags
 from sensor.decode import http, tls
-from sensor.handover import hello_flags
 from sensor.kernel import hello, layout
 from sensor.kernel.hello import FOUND, NONE, ODD, PARTIAL
 from tests import captures
