@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import dpkt
 import pytest
 
 from sensor import capture, records, setup
@@ -15,6 +16,7 @@ from sensor.errors import CaptureError
 from sensor.kernel.state import Scanner
 from sensor.pipeline import Pipeline, Totals
 from tests import captures
+from tests.kernel.harness import segment
 
 HERE = Path(__file__).resolve().parents[1] / "pcaps"
 DEMO, CONFIG = HERE / "clinic-morning.pcap", HERE / "clinic.toml"
@@ -88,10 +90,10 @@ def test_a_worker_that_dies_is_one_clear_error(made: setup.Setup, monkeypatch: p
     parent = os.getpid()
     honest = Scanner.read
 
-    def dying(self: Scanner, batch: Any, room: Any) -> Any:
+    def dying(self: Scanner, *args: Any) -> Any:
         if os.getpid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
-        return honest(self, batch, room)
+        return honest(self, *args)
 
     monkeypatch.setattr(Scanner, "read", dying)
     with pytest.raises(CaptureError, match=r"died \(exit code -9\)"):
@@ -107,3 +109,18 @@ def test_an_error_of_the_source_crosses_the_worker(made: setup.Setup, monkeypatc
     for parallel in (False, True):
         with pytest.raises(CaptureError, match="the disk is gone"):
             replayed(made, [DEMO], parallel=parallel)
+
+
+def test_flows_that_begin_alike_at_other_ports_share_no_match(tmp_path: Path) -> None:
+    """A beginning is judged with the server's port: what one flow's meant must not colour the next."""
+    hello = b"WA\x06\x03" + bytes(40)
+    path = tmp_path / "alike.pcap"
+    with path.open("wb") as file:
+        writer = dpkt.pcap.Writer(file)
+        for number, port in enumerate((4000, 5222, 4000)):
+            ends = ("192.168.1.9", 41000 + number, "203.0.113.5", port)
+            frames = segment(0, *ends, flags=2, sequence=99), segment(0, *ends, hello, sequence=100)
+            for step, (_, data, _) in enumerate(frames):
+                writer.writepkt(data, 1_700_000_000 + number + step / 10)
+    episodes = replayed(setup.read(None), [path])[0]
+    assert [(one["app"], one["flows"]) for one in episodes] == [("whatsapp", 1)]

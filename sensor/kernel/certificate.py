@@ -55,7 +55,9 @@ def leaf_certificate(buf, start, end, found):
             return NONE if kind != SERVER_HELLO and at > start + RECORD_HEAD else ODD
         if after > end:
             return PARTIAL
-        if after - at < MESSAGE_HEAD + SERVER_HELLO_BYTES or u8(buf, at + 4) != 3 or u8(buf, at + 38) > 32:
+        if after - at < MESSAGE_HEAD + SERVER_HELLO_BYTES:
+            return ODD
+        if u8(buf, at + 4) != 3 or u8(buf, at + 5) > 3 or u8(buf, at + 38) > 32:
             return ODD
         if is_tls_1_3(buf, start, end):
             return NONE
