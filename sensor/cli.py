@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -147,5 +149,20 @@ def _run(options: argparse.Namespace) -> int:
     return config.check(options.file, known_apps=loading.load().apps.keys())
 
 
+def command() -> None:
+    """The program: runs the command given, and ends the process with its exit status.
+
+    At once: what the interpreter would take down piece by piece, the system takes back as a whole, and sooner.
+    """
+    try:
+        status = main()
+    except SystemExit as asked:  # by argparse, after it has printed what it had to say
+        status = asked.code if isinstance(asked.code, int) else 0
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BrokenPipeError, ValueError):  # nobody reads it any more, or it is closed
+            stream.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -96,7 +96,7 @@ class Follower:
         self._names = names
         self._networks = networks
         self._routers = routers
-        self._match_address = match_address
+        self._match_address = lru_cache(MAX_ADDRESSES)(match_address)  # servers come again and again
         self._hellos = hellos
         self._known: dict[tuple[int, int, int, int, int], tuple[Device, str]] = {}
         self._ending: NDArray[np.void] = np.zeros(0, layout.FLOW)[ENDED]
@@ -107,7 +107,7 @@ class Follower:
         self._loose: dict[tuple[str, int], deque[tuple[int, Flow]]] = {}
         self._last_socket: dict[str, tuple[str, int]] = {}
         self._detailed: set[tuple[str, int]] = set()  # devices and names whose hellos were told
-        self._weak: dict[tuple[int, int], tuple[RuleMatch, ...]] = {}
+        self._weak: dict[tuple[int, int], tuple[tuple[RuleMatch, ...], bool]] = {}
 
     def reset(self) -> None:
         """The next packets are of a network of their own."""
@@ -185,8 +185,7 @@ class Follower:
         self, flow: Flow, kind: int, name: str, match: int, number: int, time_ns: int, source: int, detail: str
     ) -> None:
         dns = kind == layout.HIT_DNS_ANSWER
-        matches = self._weakened(match, Strength.STRONG if dns else Strength.CONCLUSIVE)
-        tells = any(telling(one) for one in matches)
+        matches, tells = self._weakened(match, Strength.STRONG if dns else Strength.CONCLUSIVE)
         if kind not in NOT_NAMES:
             if tells and name not in flow.names:
                 flow.names.append(name)
@@ -291,11 +290,13 @@ class Follower:
                     sides = (bytes_1, bytes_0, packets_1, packets_0)
                 flow.windows.append(Carried(start_ns, *sides))
 
-    def _weakened(self, match: int, most: Strength) -> tuple[RuleMatch, ...]:
+    def _weakened(self, match: int, most: Strength) -> tuple[tuple[RuleMatch, ...], bool]:
+        """The matches of this number at most so strong, and whether one of them tells."""
         key = (match, int(most))
         made = self._weak.get(key)
         if made is None:
-            made = self._weak[key] = tuple(weakened(one, most) for one in self.matches[match])
+            matches = tuple(weakened(one, most) for one in self.matches[match])
+            made = self._weak[key] = matches, any(map(telling, matches))
         return made
 
     def _hint(self, flow: Flow | None, clue: tuple[Any, ...], side: int, router: int) -> None:

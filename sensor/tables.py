@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sensor.setup import Setup
     from sensor.statement import Statement
 
-MAX_ROWS = 200
+MAX_ROWS = 100
 MAX_WARNINGS = 50
 ID_LENGTH = 8
 PIPE_WIDTH = 150  # columns where there is no terminal to ask

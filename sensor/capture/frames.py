@@ -264,12 +264,7 @@ def copy_packets(source: Any, at: Any, lengths: Any, target: Any, to: Any) -> No
             target[first + k] = source[shift + k]
 
 
-@njit(cache=True, nogil=True)
 def time_range(rows: Any) -> tuple[int, int]:
     """Return the earliest and the latest time of at least one FRAME row."""
-    low = high = rows[0]["time_ns"]
-    for index in range(1, len(rows)):
-        time_ns = rows[index]["time_ns"]
-        low = min(low, time_ns)
-        high = max(high, time_ns)
-    return low, high
+    times = rows["time_ns"]
+    return int(times.min()), int(times.max())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sensor.classify.activity import Use
@@ -312,6 +313,7 @@ def episode_id(device: Device, apps: tuple[str, ...], first: Evidence) -> str:
     return digest("episode", device.id, "+".join(apps), packet_id(first))
 
 
+@lru_cache(maxsize=4096)  # there are some hundred rules
 def weakened(match: RuleMatch, strength: Strength) -> RuleMatch:
     """The match at most as strong as its kind of evidence allows."""
     if match.strength <= strength:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CLUES_PER_CALL = 1 << 16
 HITS_PER_CALL = 1 << 15
 MAX_MATCHES = 1 << 16
+MAX_TEXTS = 1 << 16  # names remembered as text
 TICKS_PER_CALL = 1 << 14
 CACHE_LINE_BYTES = 64
 CALLED_OUT = {"mdns": N_MDNS, "llmnr": N_LLMNR, "nbns": N_NBNS}
@@ -210,6 +211,7 @@ class Names:
         self.see = np.zeros(capacity, np.uint8)  # 1: the watch for hidden traffic knows it
         self.seed = np.uint64(seed)
         self.shown: dict[int, str] = {}  # what to show for numbers of STUN dialects
+        self._texts: dict[int, str] = {}  # those asked for lately
         self._text = np.zeros(256, np.uint8)
 
     def __len__(self) -> int:
@@ -229,10 +231,16 @@ class Names:
 
     def text(self, number: int) -> str:
         """The name behind a number, or what `shown` has in its place."""
-        if number in self.shown:
-            return self.shown[number]
-        start = int(self.starts[number])
-        return self.arena[start : start + int(self.lengths[number])].tobytes().decode("ascii")
+        known = self.shown.get(number)
+        if known is None:
+            known = self._texts.get(number)
+        if known is None:
+            start = int(self.starts[number])
+            known = self.arena[start : start + int(self.lengths[number])].tobytes().decode("ascii")
+            if len(self._texts) >= MAX_TEXTS:
+                self._texts.clear()
+            self._texts[number] = known
+        return known
 
     @property
     def broken_messages(self) -> int:
@@ -266,6 +274,7 @@ class Names:
         self.see[: count + 1] = 0
         self.control[:2] = 0  # names and bytes; the rest counts on
         self.shown.clear()
+        self._texts.clear()
 
 
 class Joiner:

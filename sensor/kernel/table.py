@@ -177,9 +177,7 @@ def advance_clock(flows, heads, wheel, free, ended, control, notices, time_ns):
         look_at_second(flows, heads, wheel, free, ended, control, notices, second)
 
 
-@compiled
 def release(flows, ended, control):
     """Called at the start of a batch: rows reported as ended may be used again once the wheel has dropped them."""
-    for i in range(control[C_ENDED]):
-        flows[ended[i]]["ended"] = 2
+    flows["ended"][ended[: control[C_ENDED]]] = 2
     control[C_ENDED] = 0
