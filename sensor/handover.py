@@ -21,7 +21,7 @@ from sensor.decode.ech import public_names
 from sensor.decode.stream import Reassembler
 from sensor.decode.x509 import CertificateNames, certificate_names
 from sensor.kernel import layout
-from sensor.kernel.join import PEER
+from sensor.kernel.hot import PEER
 from sensor.kernel.names import TTL_LIMIT_S
 from sensor.networks import packed
 

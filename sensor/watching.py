@@ -12,8 +12,9 @@ from sensor.classify.episodes import PENDING, episode_id
 from sensor.classify.visibility import ESNI, LEARNED, WIFI_CALLING
 from sensor.following import HIT_KINDS, NO_VLAN, address, halves
 from sensor.kernel import layout
-from sensor.kernel.join import HIT_OF_KIND, PORT_ANYWHERE, PORT_SOMEWHERE
+from sensor.kernel.join import HIT_OF_KIND
 from sensor.kernel.state import Ranges
+from sensor.kernel.watch import PORT_ANYWHERE, PORT_SOMEWHERE
 from sensor.model import Activity, Episode, Evidence, FlowKey, Observation, Strength, Verdict
 
 if TYPE_CHECKING:

@@ -13,10 +13,14 @@ from sensor.kernel.dialect import PREFIX_BYTES
 from sensor.kernel.first import MAX_RULES, sieve
 from sensor.kernel.fragments import COLLECTING, FREE, JOINED, ROWS, new_pool
 from sensor.kernel.gather import gather
-from sensor.kernel.join import HOT, J_SIZE, MEMORY, STATION, WAYS, join
+from sensor.kernel.hits import J_SIZE, W_SIZE
+from sensor.kernel.hot import HOT
+from sensor.kernel.join import join
+from sensor.kernel.memory import MEMORY, WAYS
 from sensor.kernel.names import N_BROKEN, N_COUNT, N_LLMNR, N_MDNS, N_NBNS, N_SIZE, intern, read_names
 from sensor.kernel.places import NOWHERE
 from sensor.kernel.scan import end_all, scan, scratch_memory
+from sensor.kernel.stations import STATION
 from sensor.kernel.table import C_CLOCK_NS, C_ENDED, C_LIVE, C_SIZE, C_TOUCHED, release
 
 if TYPE_CHECKING:
@@ -289,6 +293,7 @@ class Joiner:
         self.hot = np.zeros(1 << 14, HOT)
         self.calls = np.zeros(MAX_MATCHES, np.uint8)  # by match number: whether it speaks of a call
         self.control = np.zeros(J_SIZE, np.int64)
+        self.who = np.zeros(W_SIZE, np.int64)
         self.hits = np.zeros(HITS_PER_CALL, layout.HIT)
         self.answers = np.zeros(CLUES_PER_CALL * 2, layout.ANSWER)
         self.seed = np.uint64(seed)
@@ -336,11 +341,15 @@ class Joiner:
         """Hits of the clues from `begin` on; returns where it stopped in clues and answers, and the hits."""
         self._used = True
         reached, answer, used = join(
-            clues, begin, answers, answers_from, self.memory, self.stations, self.control, self.names.match,
-            self.locals.columns(), self.ranges.columns(), self.everything, self.marks,
-            (self.names.see, self.ports, self.seen_ranges.columns()), self.hot, self.calls, self.hits, self.seed,
+            clues, begin, answers, answers_from, (self.memory, self.stations, self.control, self.marks, self.hot),
+            self.rules(), self.who, self.hits, self.seed,
         )  # fmt: skip
         return int(reached), int(answer), self.hits[:used]
+
+    def rules(self) -> Any:
+        """What `join` has to know of names, matches and addresses."""
+        watched = self.names.see, self.ports, self.seen_ranges.columns()
+        return self.names.match, self.calls, self.locals.columns(), self.ranges.columns(), watched, self.everything
 
     def named(self, slots: NDArray[np.int32], flow_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """NAMED_* bits of flows that ended."""

@@ -15,7 +15,7 @@ import pytest
 
 from pcaps.stun import CREATE_PERMISSION, PEER, stun, xor_address
 from sensor.kernel import layout
-from sensor.kernel.join import HOT_NS
+from sensor.kernel.hot import HOT_NS
 from tests.kernel.harness import Frame, datagram, segment
 from tests.lines import Line
 
