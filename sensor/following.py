@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections import deque
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,12 +12,13 @@ import numpy as np
 
 from sensor.classify.devices import device
 from sensor.classify.episodes import EpisodeBook, weakened
-from sensor.classify.flows import CALL_SERVICES, UNKNOWN_CALL, Carried, Flow
+from sensor.classify.flows import UNKNOWN_CALL, Carried, Flow
 from sensor.decode.text import is_address
 from sensor.hellos import HELLO_HITS
 from sensor.kernel import layout
 from sensor.model import Activity, Evidence, FlowKey, RuleMatch, Strength
 from sensor.networks import packed
+from sensor.ties import Ties
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +45,6 @@ HIT_KINDS = {
     layout.HIT_TIED: "tied",
 }
 NOT_NAMES = frozenset({layout.HIT_STUN, layout.HIT_FIRST, layout.HIT_MEDIA})
-SOCKETS_KEPT = 4096
-MAX_LOOSE = 8  # flows of one socket
-LOOSE_NS = 10 * layout.NS  # a call asks which NAT is in the way before it asks its relays
 PORTED = (6, 17)  # TCP and UDP
 MEDIA = RuleMatch(UNKNOWN_CALL, f"{UNKNOWN_CALL}/media", Strength.SUPPORTING, "call", Activity.CALL_ATTEMPT)
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
@@ -103,9 +100,7 @@ class Follower:
         self._ending_at: dict[int, int] = {}
         self._ticks: NDArray[np.void] = np.zeros(0, layout.TICK)
         self._ticks_at: dict[int, slice] = {}  # by flow: where its windows lie in `_ticks`
-        self._sockets: dict[tuple[str, int], list[Evidence]] = {}
-        self._loose: dict[tuple[str, int], deque[tuple[int, Flow]]] = {}
-        self._last_socket: dict[str, tuple[str, int]] = {}
+        self._ties = Ties(book)
         self._detailed: set[tuple[str, int]] = set()  # devices and names whose hellos were told
         self._weak: dict[tuple[int, int], tuple[tuple[RuleMatch, ...], bool]] = {}
 
@@ -113,9 +108,7 @@ class Follower:
         """The next packets are of a network of their own."""
         self.flows.clear()
         self._known.clear()
-        self._sockets.clear()
-        self._loose.clear()
-        self._last_socket.clear()
+        self._ties.reset()
         self._detailed.clear()
         if self.listed is not None:
             self.listed.clear()
@@ -169,7 +162,7 @@ class Follower:
                 detail = self._detail(flow, clues, hit) if match and kind in HELLO_HITS else ""
                 self._note(flow, kind, text(name_id), match, number, time_ns, source, detail)
                 if flow.key.proto == "udp":
-                    self._remember_socket(flow)
+                    self._ties.remember(flow)
 
     def _detail(self, flow: Flow, clues: NDArray[np.void], hit: tuple[Any, ...]) -> str:
         """What else a hello says; of each device and name the first one tells it, for a fingerprint costs more than the rest."""
@@ -212,11 +205,8 @@ class Follower:
             flow = self._flow(clue, side, *who)
         self.book.advance(clue[2])
         if kind == layout.HIT_TIED:
-            told = self._sockets.get(_local(flow)) or self._sockets.get(self._last_socket.get(flow.device.id, ("", 0)))
-            if told is not None:
+            if self._ties.tie(flow, self.files[source], number, time_ns):
                 self.flows[clue[0]] = flow
-                self._tie(flow, told, (self.files[source], number, time_ns))
-                self._know_socket(flow, told)
             return
         self._note_media(flow, number, time_ns, source)
         self.flows[clue[0]] = flow
@@ -229,26 +219,7 @@ class Follower:
             if who is None:
                 return
             flow = self.flows[clue[0]] = self._flow(clue, side, *who)
-        self._loose.setdefault(_local(flow), deque(maxlen=MAX_LOOSE)).append((clue[2], flow))
-        while len(self._loose) > SOCKETS_KEPT:
-            del self._loose[next(iter(self._loose))]
-
-    def _tie_loose(self, socket: tuple[str, int], time_ns: int) -> None:
-        """Flows of this socket that spoke STUN before it was known to be a call's."""
-        for began_ns, flow in self._loose.pop(socket, ()):
-            if time_ns - began_ns <= LOOSE_NS and not flow.own and not flow.tied:
-                self._tie(flow, self._sockets[socket])
-
-    def _tie(self, flow: Flow, told: list[Evidence], seen: tuple[str, int, int] | None = None) -> None:
-        """The flow is of the same call as those that `told`; `seen`: file, frame and time at which it showed."""
-        first = told[0]
-        file, frame, time_ns = seen or (first.file, first.frame, first.time_ns)
-        value = f"same socket as {first.value} in frame {first.frame}"
-        flow.tied = [
-            Evidence("tied", value, file, frame, time_ns, flow.key, weakened(one.match, Strength.STRONG))
-            for one in {one.match.rule: one for one in reversed(told)}.values()
-        ]
-        self.book.note(flow, own_name=False)  # what the flow says itself comes first
+        self._ties.loosely(flow, clue[2])
 
     def _note_media(self, flow: Flow, number: int, time_ns: int, source: int) -> None:
         """A run of RTP packets in one direction."""
@@ -261,23 +232,6 @@ class Follower:
             for one in self._match_address(packed(server), key.proto, port):
                 match = replace(one, strength=min(one.strength, Strength.STRONG))
                 flow.hints.append(Evidence("ip_range", server, self.files[source], number, time_ns, key, match))
-
-    def _remember_socket(self, flow: Flow) -> None:
-        """What is known of this flow's local socket, for other flows of it and for those of the peers it names."""
-        told = [one for one in flow.own or flow.told if one.match.service in CALL_SERVICES]
-        if not told:
-            return
-        strongest = max(one.match.strength for one in told)
-        if strongest >= Strength.STRONG:
-            self._know_socket(flow, [one for one in told if one.match.strength == strongest])
-
-    def _know_socket(self, flow: Flow, told: list[Evidence]) -> None:
-        socket = _local(flow)
-        self._sockets[socket] = told
-        self._last_socket[flow.device.id] = socket
-        while len(self._sockets) > SOCKETS_KEPT:
-            del self._sockets[next(iter(self._sockets))]
-        self._tie_loose(socket, told[-1].time_ns)
 
     def _take_windows(self, flow: Flow) -> None:
         """What the flow carries in windows that are over within this batch."""
@@ -397,11 +351,6 @@ class Follower:
         for flow_id in self.flows.keys() & self._ending_at.keys():
             del self.flows[flow_id]
         self._ending_at = {}
-
-
-def _local(flow: Flow) -> tuple[str, int]:
-    key = flow.key
-    return (key.src, key.sport) if flow.device_is_src else (key.dst, key.dport)
 
 
 def telling(match: RuleMatch) -> bool:

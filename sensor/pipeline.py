@@ -5,27 +5,21 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field, replace
 from functools import partial
-from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sensor.beginnings import Beginnings
 from sensor.classify.episodes import EpisodeBook
-from sensor.classify.flows import CALL_SERVICES
 from sensor.classify.presence import Presence
 from sensor.classify.visibility import KINDS
-from sensor.following import Follower, file_names, halves, row_key, telling
+from sensor.following import Follower, file_names
 from sensor.handover import HandOver
 from sensor.hellos import Hellos
 from sensor.kernel import layout
-from sensor.kernel.dialect import PREFIX_BYTES
-from sensor.kernel.first import CLIENT, EITHER, SERVER, sieve
-from sensor.kernel.first import TCP as TCP_RULES
-from sensor.kernel.first import UDP as UDP_RULES
-from sensor.kernel.state import HEAP, MAX_MATCHES, Joiner, Names, Ranges, Scanner
-from sensor.networks import packed
-from sensor.places import beginning_places, disjoint, stun_places
+from sensor.kernel.state import HEAP, Joiner, Names, Scanner
+from sensor.listing import Lister
+from sensor.matching import Matching
 from sensor.policy import Facts
 from sensor.settings import HiddenOutcome
 from sensor.stating import Counter
@@ -37,14 +31,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sensor.classify.episodes import Flow
-    from sensor.classify.rules import Rule, Side
     from sensor.classify.signatures import SignatureSet
     from sensor.classify.visibility import VisibilitySet
-    from sensor.decode.stun import StunMessage
-    from sensor.hellos import HelloFacts
     from sensor.kernel.state import Room, Scanned
-    from sensor.model import Episode, FlowKey, FrameSource, Observation, RuleMatch, Verdict
+    from sensor.listing import FlowRow
+    from sensor.model import Episode, FrameSource, Observation, Verdict
     from sensor.networks import Networks
     from sensor.policy import Policy
     from sensor.settings import Settings
@@ -54,25 +45,6 @@ NOTHING = np.zeros(0, np.int64)
 NAME_ROWS = 1 << 20
 TCP = 6
 CLOSE_EVERY_NS = 900 * layout.NS
-# Where devices are while no network is configured: RFC 1918, 6598, 3927, 1122, 4193, 4291.
-PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
-           "fc00::/7", "fe80::/10")  # fmt: skip
-
-
-@dataclass(slots=True)
-class FlowRow:
-    """One flow that ended: its row in the flow table, the names it showed (kind, name, frame), and what was made of it.
-
-    `context`: whose network its server is in, where that is all there is to say.
-    """
-
-    row: Any
-    key: FlowKey
-    file: str
-    names: list[tuple[str, str, int]]
-    flow: Flow | None
-    context: tuple[str, ...] = ()
-    hello: HelloFacts | None = None
 
 
 @dataclass(slots=True)
@@ -116,16 +88,15 @@ class Pipeline:
         """
         seed = settings.sensor.hash_seed
         seeds = [secrets.randbits(63) if seed is None else (seed + i) % (1 << 63) for i in range(3)]
-        self._signatures = signatures
         self._policy = policy
         self._separate = separate
-        self._on_flow = on_flow
         self._contexts = frozenset(app.id for app in signatures.apps.values() if app.context)
         self._scanner = Scanner(settings.sensor.flow_table_rows, seeds[0])
         self._names = Names(NAME_ROWS, seeds[1])
         self._joiner = Joiner(settings.sensor.dns_memory_rows, self._names, seeds[2], settings.sensor.flow_table_rows)
         self._hellos = Hellos()
-        self._handover = HandOver(self._names, self._match_stun, self._match_first, signatures.match_name)
+        self._matching = matching = Matching(signatures, self._joiner)
+        self._handover = HandOver(self._names, matching.of_stun, matching.of_first, signatures.match_name)
         book = EpisodeBook(
             judge=self._judge,
             idle_ns=settings.sensor.idle.idle_ns,
@@ -144,50 +115,23 @@ class Pipeline:
         )
         routers = frozenset(int(mac.replace(":", ""), 16) for mac in settings.devices.routers)
         self._follower = Follower(book, self._names, networks, routers, signatures.match_address, self._hellos)
-        if on_flow is not None:
-            self._follower.listed = {}
-        self._match_numbers: dict[tuple[RuleMatch, ...], int] = {(): 0}
+        self._follower.matches = matching.matches
+        self._lister = None if on_flow is None else Lister(self._follower, self._hellos, signatures, on_flow)
+        self._joiner.everything = on_flow is not None
         self._visibility = visibility
-        self._tell_joiner(settings, networks)
+        matching.tell(self._scanner, settings, networks, visibility)
         self._beginnings = Beginnings(self._scanner.rules)
         self._on_episode = on_episode
         self._on_observation = on_observation
         self._watcher = self._watching(visibility, networks, routers) if visibility is not None else None
         self._statement = Counter(networks, self._joiner.locals)
-        self._classified = 0
         self._parallel = parallel
         self._on_progress = on_progress
         self._closed_ns = 0
-        self._unsettled: list[FlowRow] = []
         self.totals = Totals()
 
-    def _tell_joiner(self, settings: Settings, networks: Networks) -> None:
-        """What the compiled joiner has to know of networks and signatures."""
-        joiner, signatures = self._joiner, self._signatures
-        joiner.everything = self._on_flow is not None
-        joiner.locals = Ranges.of(_locals(settings, networks))
-        joiner.ranges = Ranges.of(
-            disjoint([(low, high, match) for low, high, _, _, _, match in signatures.ranges()], self._range_number)
-        )
-        asked = [rule.stun for rule in signatures.rules.values() if rule.stun]
-        compared: dict[int, int] = {}
-        for stun in asked:
-            for number, count in stun.compared().items():
-                compared[number] = max(compared.get(number, 0), count)
-        joiner.stun_places = stun_places(signatures)
-        joiner.stun_wanted = np.array(sorted(compared.items()), np.int64).reshape(-1, 2)
-        names = sorted({stun.username.encode()[:PREFIX_BYTES] for stun in asked if stun.username})
-        long_enough = [name for name in names if len(name) == PREFIX_BYTES]
-        beginnings = signatures.first_bytes_rules()
-        if self._visibility is not None:
-            beginnings += self._visibility.first_bytes_rules()
-        self._scanner.rules = joiner.beginnings = sieve(map(_sieved, beginnings))
-        joiner.beginnings_held = beginning_places(beginnings, self._visibility)
-        if long_enough:
-            joiner.stun_usernames = np.frombuffer(b"".join(long_enough), np.uint8).reshape(-1, PREFIX_BYTES)
-
     def _watching(self, visibility: VisibilitySet, networks: Networks, routers: frozenset[int]) -> Watcher:
-        watcher = self._follower.watcher = Watcher(
+        watcher = self._follower.watcher = self._matching.watcher = Watcher(
             visibility,
             self._names,
             networks,
@@ -226,7 +170,8 @@ class Pipeline:
         if self._watcher is not None:
             self._watcher.finish()
             self._handover.counts["observations_left_out"] += self._watcher.left_out
-        self._list_settled(everything=True)
+        if self._lister is not None:
+            self._lister.settle(everything=True)
         totals, counts = self.totals, self._follower.counts
         self._handover.counts["dns_malformed"] += self._names.broken_messages
         self._handover.counts.update(self._names.questions_called_out())
@@ -296,7 +241,8 @@ class Pipeline:
         if abs(scanned.last_ns - self._closed_ns) >= CLOSE_EVERY_NS:
             self._closed_ns = scanned.last_ns
             self._follower.book.close_idle(scanned.last_ns)
-            self._list_settled()
+            if self._lister is not None:
+                self._lister.settle()
 
     def _read(self, kept: NDArray[np.uint8], clues: NDArray[np.void]) -> None:
         """Clues to names, names to hits, hits to evidence."""
@@ -306,66 +252,14 @@ class Pipeline:
             clues, answers = self._handover.read(kept, clues, answers)
             if self._watcher is not None:
                 self._watcher.learn()
-        self._classify_names()
+        self._matching.classify(self._handover.matched, listed=self._lister is not None)
         begin, answer = 0, 0
         while begin < len(clues):
             begin, answer, hits = self._joiner.join(clues, begin, answers, answer)
             if len(hits):
                 self._follower.take(clues, hits)
-        if self._on_flow is not None:
+        if self._lister is not None:
             self._hellos.list_all(clues)
-
-    def _classify_names(self) -> None:
-        """Asks the signatures about names not seen before."""
-        for number in range(self._classified + 1, len(self._names) + 1):
-            name = self._names.text(number)
-            matches = self._signatures.match_name(name)
-            if self._watcher is not None:
-                self._watcher.classify(number, name)
-            if any(telling(match) for match in matches):
-                self._names.match[number] = self._match_number(matches)
-            elif matches and self._on_flow is not None:
-                self._names.match[number] = -self._match_number(matches)
-        self._classified = len(self._names)
-        for number, matches in self._handover.matched.items():
-            self._names.match[number] = self._match_number(matches)
-        self._handover.matched.clear()
-
-    def _match_number(self, matches: tuple[RuleMatch, ...]) -> int:
-        number = self._match_numbers.get(matches)
-        if number is None:
-            number = self._match_numbers[matches] = len(self._follower.matches)
-            self._follower.matches.append(matches)
-            if number < MAX_MATCHES:
-                self._joiner.calls[number] = any(one.service in CALL_SERVICES for one in matches)
-        return number
-
-    def _range_number(self, matches: tuple[RuleMatch, ...]) -> int:
-        """0 where a range only says whose network it is: that makes no flow part of an episode."""
-        return self._match_number(tuple(match for match in matches if not match.context))
-
-    def _match_stun(self, message: StunMessage, clue: Any) -> tuple[str, tuple[RuleMatch, ...]]:
-        """What the signatures know in a STUN message seen there, and how to name it."""
-        ends = [(halves(clue[f"{end}_high"], clue[f"{end}_low"]), int(clue[f"{end}_port"])) for end in ("src", "dst")]
-        matches = self._signatures.match_stun(
-            message.realm, message.software, message.username, message.method, message.attributes, ends
-        )
-        parts = (("realm", message.realm), ("software", message.software), ("username", message.username))
-        said = [f"{what} {text}" for what, text in parts if text]
-        return said[0] if said else f"method {message.method}", matches
-
-    def _match_first(self, clue: Any, number: int, payload: bytes) -> tuple[str, tuple[RuleMatch, ...]]:
-        """What the signatures know of how one side of a flow begins, and the bytes that say so. `number`: of its text, or 0."""
-        from_client = clue["side"] == clue["opener"]
-        proto = "tcp" if clue["proto"] == TCP else "udp"
-        end = "dst" if from_client else "src"
-        server, port = halves(clue[f"{end}_high"], clue[f"{end}_low"]), int(clue[f"{end}_port"])
-        side: Side = "client" if from_client else "server"
-        if self._watcher is not None and number:
-            self._watcher.beginning(number, proto, side, payload, port, server)
-        matches = self._signatures.match_first_bytes(proto, side, payload, port, server)
-        first = self._signatures.rules[matches[0].rule].first_bytes if matches else None
-        return ("", ()) if first is None else (first.shown(), matches)
 
     def _end_flows(self, slots: NDArray[np.int32], rows: NDArray[np.void]) -> None:
         """Takes leave of the flows that ended."""
@@ -378,47 +272,17 @@ class Pipeline:
             hidden, tunnels = self._watcher.end(rows) if self._watcher is not None else (NOTHING, NOTHING)
             self._statement.add(rows, named, hidden, tunnels)
             self._handover.forget(rows["flow_id"])
-            if self._on_flow is not None:
-                self._list_flows(rows, self._on_flow)
+            if self._lister is not None:
+                self._lister.end(rows)
         self._follower.end()
-
-    def _list_flows(self, rows: NDArray[np.void], on_flow: Callable[[FlowRow], None]) -> None:
-        listed = self._follower.listed or {}
-        for row in rows[np.argsort(rows["flow_id"], kind="stable")]:
-            flow_id, file = int(row["flow_id"]), self._follower.files[int(row["source"])]
-            names, hello = listed.pop(flow_id, []), self._hellos.listed(flow_id)
-            if not self._follower.is_excluded(row):
-                key = row_key(row)
-                flow = self._follower.flows.get(flow_id)
-                listing = FlowRow(row, key, file, names, flow, self._contexts_of(key), hello)
-                if listing.flow is not None:
-                    self._unsettled.append(listing)  # what its episode is of may be settled by what comes later
-                else:
-                    on_flow(listing)
-
-    def _contexts_of(self, key: FlowKey) -> tuple[str, ...]:
-        """Ids that accuse nobody, of the published range that one end lies in."""
-        ends = ((key.dst, key.dport), (key.src, key.sport))
-        found = (self._signatures.match_address(packed(address), key.proto, port) for address, port in ends)
-        return tuple(dict.fromkeys(one.app for matches in found for one in matches if one.context))
-
-    def _list_settled(self, *, everything: bool = False) -> None:
-        """Lists flows that ended, once their episodes have closed."""
-        waiting, self._unsettled = self._unsettled, []
-        for listing in waiting:
-            flow = listing.flow
-            open_still = flow is not None and (flow.waits or (flow.episode is not None and not flow.episode.closed))
-            if open_still and not everything:
-                self._unsettled.append(listing)
-            elif self._on_flow is not None:
-                self._on_flow(listing)
 
     def _reset(self) -> None:
         """Forgets everything that one network could tell of another; not the names, which are the same everywhere."""
         self._follower.book.finish()
         if self._watcher is not None:
             self._watcher.finish()
-        self._list_settled(everything=True)
+        if self._lister is not None:
+            self._lister.settle(everything=True)
         self._joiner.reset()
         self._handover.reset()
         self._hellos.reset()
@@ -429,7 +293,7 @@ class Pipeline:
         """The table of names is nearly full: begins it anew, and with it the memory of answers that point into it."""
         self._names.reset()
         self._joiner.reset()
-        self._classified = 0
+        self._matching.forget_names()
         self._follower.forget_names()
         if self._watcher is not None:
             self._watcher.forget_names()
@@ -450,22 +314,3 @@ class Pipeline:
                 names=episode.names,
             )
         )
-
-
-def _locals(settings: Settings, networks: Networks) -> list[tuple[bytes, bytes, int]]:
-    """Where devices are: in the clinic's networks, else in the private ranges."""
-    if settings.networks:
-        return [(each.low, each.high, 0) for each in networks.ranges()]
-    nets = [ip_network(cidr) for cidr in PRIVATE]
-    return sorted((packed(str(net.network_address)), packed(str(net.broadcast_address)), 0) for net in nets)
-
-
-def _sieved(rule: Rule) -> tuple[int, int, int, bytes, bytes, int, int]:
-    """A rule as the compiled loop takes it."""
-    first = rule.first_bytes
-    if first is None:
-        raise AssertionError(rule.id)
-    side = {"client": CLIENT, "server": SERVER, "either": EITHER}[first.side]
-    most = -1 if first.max_bytes is None else first.max_bytes
-    proto = TCP_RULES if first.proto == "tcp" else UDP_RULES
-    return proto, side, first.at, first.value, first.mask, first.min_bytes, most

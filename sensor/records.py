@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sensor.classify.flows import Flow
+    from sensor.listing import FlowRow
     from sensor.model import Episode, Evidence, FlowKey, Observation
-    from sensor.pipeline import FlowRow
     from sensor.statement import NetworkHour, Statement, Sums
 
 

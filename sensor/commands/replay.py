@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sensor.capture import CaptureSource
+    from sensor.listing import FlowRow
     from sensor.model import Episode, Observation
-    from sensor.pipeline import FlowRow
     from sensor.statement import Statement
     from sensor.store import Store
 

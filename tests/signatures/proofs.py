@@ -22,7 +22,7 @@ from tests import captures
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sensor.pipeline import FlowRow
+    from sensor.listing import FlowRow
 
 # What the labels of captures call each app.
 IDS = {
