@@ -69,7 +69,9 @@ def _settings(top: Table, folder: Path, known_apps: Collection[str] | None) -> S
         site=site,
         networks=networks,
         devices=devices,
-        sensor=_sensor(top.table("sensor", ("flow_table_rows", "dns_memory_rows", "hash_seed", "idle"))),
+        sensor=_sensor(
+            top.table("sensor", ("flow_table_rows", "dns_memory_rows", "drop_duplicates", "hash_seed", "idle"))
+        ),
         store=_store(top.table("store", ("url",))),
         signatures=_signatures(top.table("signatures", ("own",)), folder),
         policy=_Policies(site, networks, devices, known_apps).read(top),
@@ -131,6 +133,7 @@ def _sensor(table: Table) -> SensorSettings:
     return SensorSettings(
         flow_table_rows=table.one("flow_table_rows", values.power_of_two(1 << 10, 1 << 26), default.flow_table_rows),
         dns_memory_rows=table.one("dns_memory_rows", values.whole(1 << 10, 1 << 26), default.dns_memory_rows),
+        drop_duplicates=table.one("drop_duplicates", values.switch, default.drop_duplicates),
         hash_seed=table.one("hash_seed", values.whole(0, (1 << 63) - 1), default.hash_seed),
         idle=_idle(table.table("idle", ("background_s", "messaging_s", "file_transfer_s", "calls_s"))),
     )

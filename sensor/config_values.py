@@ -46,6 +46,13 @@ def text(value: object) -> str:
     return value
 
 
+def switch(value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise WrongValueError(f"must be true or false, not {type_name(value)}")
+    return value
+
+
 def whole(low: int, high: int) -> Callable[[object], int]:
     """A whole number of `low` to `high`."""
 

@@ -91,7 +91,9 @@ class Pipeline:
         self._policy = policy
         self._separate = separate
         self._contexts = frozenset(app.id for app in signatures.apps.values() if app.context)
-        self._scanner = Scanner(settings.sensor.flow_table_rows, seeds[0])
+        self._scanner = Scanner(
+            settings.sensor.flow_table_rows, seeds[0], drop_duplicates=settings.sensor.drop_duplicates
+        )
         self._names = Names(NAME_ROWS, seeds[1])
         self._joiner = Joiner(settings.sensor.dns_memory_rows, self._names, seeds[2], settings.sensor.flow_table_rows)
         self._hellos = Hellos()

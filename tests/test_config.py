@@ -155,6 +155,7 @@ def test_each_default_that_the_example_names_is_the_default():
         "watch": f'"{network.watch}"',
         "flow_table_rows": str(sensor.flow_table_rows),
         "dns_memory_rows": str(sensor.dns_memory_rows),
+        "drop_duplicates": str(sensor.drop_duplicates).lower(),
         "background_s": str(sensor.idle.background_s),
         "messaging_s": str(sensor.idle.messaging_s),
         "file_transfer_s": str(sensor.idle.file_transfer_s),
@@ -172,7 +173,7 @@ def test_each_default_that_the_example_names_is_the_default():
 
 ALL_KEYS = """
 site name timezone network kind cidrs vlans watch devices routers names
-sensor flow_table_rows dns_memory_rows hash_seed idle background_s messaging_s file_transfer_s calls_s
+sensor flow_table_rows dns_memory_rows drop_duplicates hash_seed idle background_s messaging_s file_transfer_s calls_s
 store url signatures own policy approved disallowed unlisted background minimum_strength
 variant app hosts reason exception apps where activities from until owner schedule days to outcome
 visibility ech encrypted_dns private_relay vpn tor chat_proxy
@@ -235,6 +236,7 @@ def test_what_the_example_leaves_commented_is_right_too(tmp_path: Path):
         ("[sensor]\nflow_table_rows = 1000000", "sensor.flow_table_rows: 1000000 is not a power of two (nearest: 524288, 1048576)"),
         ("[sensor]\nflow_table_rows = 1e6", "sensor.flow_table_rows: must be a whole number, not a number"),
         ("[sensor]\ndns_memory_rows = 0", "sensor.dns_memory_rows: 0 is not between 1024 and 67108864"),
+        ("[sensor]\ndrop_duplicates = 1", "sensor.drop_duplicates: must be true or false, not a whole number"),
         ("[sensor]\nhash_seed = -1", "sensor.hash_seed: -1 is not between 0 and 9223372036854775807"),
         ("[sensor.idle]\ncalls_s = 0", "sensor.idle.calls_s: 0 is not between 1 and 86400"),
         ("[sensor.idle]\ncalls = 5", "sensor.idle.calls: unknown key (did you mean 'calls_s'?)"),

@@ -86,7 +86,9 @@ def test_a_flow_that_goes_on_is_heard(tmp_path):
 
 def test_an_hour_of_unnamed_bytes_is_dark(tmp_path):
     quiet = talk("192.168.1.7", 50000, SERVER, b"\x17" * 1000, reply=1000)
-    bulk = [tcp(SERVER, 443, "192.168.1.7", 50000, b"\x17" * 1400, at=1 + n / 1000) for n in range(800)]
+    bulk = [
+        tcp(SERVER, 443, "192.168.1.7", 50000, b"\x17" * 1400, at=1 + n / 50) for n in range(800)
+    ]  # too far apart to be copies
     assert hours(statement(tmp_path, quiet, WARDS))["Ward", 0] == ()
     assert hours(statement(tmp_path, [*quiet, *bulk], WARDS))["Ward", 0] == ("dark",)
     named = talk("192.168.1.7", 50000, SERVER, hello("www.example.com"))

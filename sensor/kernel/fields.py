@@ -19,6 +19,8 @@ from __future__ import annotations
     H_TTL,
     H_SRC_MAC,
     H_DST_MAC,
+    H_IP_AT,  # where the innermost IP header begins
+    H_TRANSPORT_AT,  # where what follows it begins
     H_FRAGMENT,  # FRAGMENT_*; 0: the packet is none
     H_KEPT,  # up to here: kept while a tunnel is looked into
     H_SIDE,
@@ -42,7 +44,7 @@ from __future__ import annotations
     H_PART_DST_MAC,
     H_WAITED_BYTES,  # on the wire, of fragments that came before their flow was known
     H_SAVED,  # room for the first H_KEPT fields
-) = range(39)
+) = range(41)
 H_SIZE = H_SAVED + H_KEPT
 
 # The last two lie in a buffer of their own: a datagram put together, and one such that is a first fragment itself.

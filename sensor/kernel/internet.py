@@ -18,6 +18,7 @@ from sensor.kernel.fields import (
     H_DST_PORT,
     H_END,
     H_FRAGMENT,
+    H_IP_AT,
     H_MISSING,
     H_PART_AT,
     H_PART_DATA,
@@ -38,6 +39,7 @@ from sensor.kernel.fields import (
     H_SRC_MAC,
     H_SRC_PORT,
     H_TCP_FLAGS,
+    H_TRANSPORT_AT,
     H_TTL,
     H_VLAN,
 )
@@ -101,6 +103,7 @@ def ipv4(buf, at, end, wire_end, h, notices):
         return DROPPED_MALFORMED
     if at + header > end:
         return DROPPED_TRUNCATED
+    h[H_IP_AT] = at
     h[H_TTL] = u8(buf, at + 8)
     h[H_SRC_HIGH] = 0
     h[H_SRC_LOW] = V4_MAPPED | u32(buf, at + 12)
@@ -125,6 +128,7 @@ def ipv6(buf, at, end, wire_end, h, notices):
         return DROPPED_TRUNCATED
     length = u16(buf, at + 4)
     payload_end = wire_end if length == 0 else at + 40 + length  # 0: jumbogram or segmentation offload
+    h[H_IP_AT] = at
     h[H_TTL] = u8(buf, at + 7)
     h[H_SRC_HIGH] = i64(buf, at + 8)
     h[H_SRC_LOW] = i64(buf, at + 16)
@@ -196,6 +200,7 @@ def transport(buf, at, end, proto, h, notices):
     h[H_DST_PORT] = 0
     h[H_TCP_FLAGS] = 0
     h[H_SEQUENCE] = 0
+    h[H_TRANSPORT_AT] = at
     h[H_PAYLOAD] = at
     h[H_END] = end
     if proto == IP_TCP:

@@ -186,6 +186,7 @@ COUNTERS = (
     "dropped_truncated",
     "dropped_malformed",
     "dropped_table_full",
+    "dropped_duplicate",  # the mirror showed it before
 )
 (
     CLASSIFIED_TCP,
@@ -203,6 +204,7 @@ COUNTERS = (
     DROPPED_TRUNCATED,
     DROPPED_MALFORMED,
     DROPPED_TABLE_FULL,
+    DROPPED_DUPLICATE,
 ) = range(len(COUNTERS))
 
 # What `headers.surface` returns in place of a counter where something may be inside: an IP protocol or UDP port of tunnels

@@ -96,12 +96,12 @@ def scratch_memory():
 
 @compiled
 def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters, notices, clues, ticks, rules, hours,
-         scratch, pool, seed):  # fmt: skip
+         scratch, pool, copies, seed):  # fmt: skip
     """Reads frames from index `start` on. Returns (frames read up to, clues written, ticks written).
 
     Stops early where the clues or ticks might not all fit: call it again with what it returned. `counters` and `notices`
     follow `layout.COUNTERS` and `layout.NOTICES`; `rules` is a `first.sieve`; `hours` are layout.HOUR rows; `scratch` is of
-    `scratch_memory`, `pool` of `fragments.new_pool`.
+    `scratch_memory`, `pool` of `fragments.new_pool`, `copies` of `copies.new_memory`.
     """
     headers, kinds, found = scratch
     joined = pool[JOINED]
@@ -118,7 +118,7 @@ def scan(buf, frames, start, flows, heads, wheel, free, ended, control, counters
         if written > limit or ticked > ticks_limit or filled[0] > joined.shape[0] - BLOCK * WHOLE_BYTES:
             return first, written, ticked
         last = min(first + BLOCK, frames.shape[0])
-        locate_block(buf, frames, first, last, headers, kinds, flows, heads, notices, pool, seed)
+        locate_block(buf, frames, first, last, headers, kinds, flows, heads, notices, pool, copies, seed)
         for i in range(first, last):
             frame = frames[i]
             advance_clock(flows, heads, wheel, free, ended, control, notices, frame["time_ns"])

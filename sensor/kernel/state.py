@@ -9,6 +9,7 @@ import numpy as np
 
 from sensor.kernel import layout
 from sensor.kernel.assemble import A_HELD, A_SIZE, STREAM, STREAM_BYTES, STREAMS
+from sensor.kernel.copies import new_memory
 from sensor.kernel.dialect import PREFIX_BYTES
 from sensor.kernel.first import MAX_RULES, sieve
 from sensor.kernel.fragments import COLLECTING, FREE, JOINED, ROWS, new_pool
@@ -103,7 +104,7 @@ class Scanned:
 class Scanner:
     """Flow table and counters of one stream of frames."""
 
-    def __init__(self, rows: int, seed: int) -> None:
+    def __init__(self, rows: int, seed: int, *, drop_duplicates: bool = False) -> None:
         """`rows`: capacity of the flow table, a power of two. `seed`: any 64-bit number."""
         self.flows = aligned(rows, layout.FLOW)
         self.heads = np.full(rows, -1, np.int32)
@@ -121,6 +122,7 @@ class Scanner:
         self.pool = new_pool()
         # Beginnings of streams: whose they are, their bytes, and their control.
         self.streams = np.zeros(STREAMS, STREAM), np.zeros(STREAMS * STREAM_BYTES, np.uint8), np.zeros(A_SIZE, np.int64)
+        self.copies = new_memory(used=drop_duplicates)
         self.seed = np.uint64(seed)
         self.reset()
 
@@ -134,6 +136,8 @@ class Scanner:
         self.pool[ROWS]["state"] = FREE
         self.streams[0]["have"] = 0
         self.streams[2][:] = 0
+        for memory in self.copies:
+            memory[:] = 0
 
     def read(self, batch: Batch, room: Room = HEAP, spare_bytes: int = 0) -> Scanned:
         """Reads one batch. What comes back lies in `room`, not in the batch nor in the flow table.
@@ -160,7 +164,7 @@ class Scanner:
         reached, written, ticked = scan(
             buffer, frames, start, self.flows, self.heads, self.wheel, self.free, self.ended, self.control,
             self.counters, self.notices, self.clues, self.ticks, self.rules, self.hours, self.scratch,
-            self.pool, self.seed,
+            self.pool, self.copies, self.seed,
         )  # fmt: skip
         return int(reached), self.clues[:written], self.ticks[:ticked]
 

@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,7 @@ class Loop:
     """Scanner, names and joiner, small."""
 
     def __init__(self, rows: int = 1 << 12) -> None:
-        self.scanner = Scanner(rows, SEED)
+        self.scanner = Scanner(rows, SEED, drop_duplicates=True)
         self.names = Names(1 << 12, SEED)
         self.joiner = Joiner(1 << 10, self.names, SEED, rows)
         self.joiner.locals = Ranges.of(PRIVATE)
@@ -135,6 +136,41 @@ class Loop:
             "notices": self.scanner.notices.tolist(),
             "names": [self.names.text(i) for i in range(1, len(self.names) + 1)],
         }
+
+
+@dataclass(slots=True)
+class Scan:
+    """A scanner and everything that it said."""
+
+    scanner: Scanner = field(default_factory=lambda: Scanner(1 << 8, 7))
+    clues: list[tuple[int, int, bytes]] = field(default_factory=list)  # (kind, frame, payload)
+    rows: list[Any] = field(default_factory=list)
+
+    def read(self, frames: list[Frame], size: int = 1000, fill: bytes = b"") -> Scan:
+        for start in range(0, len(frames), size):
+            buffer, rows = packed(frames[start : start + size], before=fill, between=fill)
+            rows["number"] += start
+            scanned = self.scanner.read(Batch(buffer, rows))
+            for clues, kept in scanned.parts:
+                for clue in clues:
+                    at, length = int(clue["offset"]), int(clue["length"])
+                    self.clues.append((int(clue["kind"]), int(clue["number"]), kept[at : at + length].tobytes()))
+            self.rows += list(scanned.ended[1])
+        return self
+
+    def finish(self) -> Scan:
+        self.rows += list(self.scanner.finish().ended[1])
+        return self
+
+    def counters(self) -> dict[str, int]:
+        counts = zip(layout.COUNTERS, self.scanner.counters.tolist(), strict=True)
+        return {name: count for name, count in counts if count}
+
+    def notice(self, name: str) -> int:
+        return int(self.scanner.notices[layout.NOTICES.index(name)])
+
+    def said(self, kind: int) -> list[tuple[int, bytes]]:
+        return [(number, payload) for one, number, payload in self.clues if one == kind]
 
 
 def digest(loop: Loop) -> str:

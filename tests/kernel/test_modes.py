@@ -47,6 +47,7 @@ FRAGMENTS = [
     "suricata__ipv6-evasion-ipv6-malformed-fragments-36-frag-36.pcap",
     "suricata__ipv6-evasion-ipv6-malformed-fragments-8-frag-8.pcap",
 ]
+COPIES = ["ndpi__bfd.pcap", "ndpi__dnp3.pcap", "ndpi__mongodb.pcap", "zeek__q-in-q.pcap"]
 MODES = {
     "compiled": {},
     "bounds checked": {"NUMBA_BOUNDSCHECK": "1"},
@@ -78,7 +79,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         chosen = sorted(path for path in folder.iterdir() if path.suffix in {".pcap", ".pcapng"})
         # Every twentieth: all link types, tunnels and damage are among them, and the interpreted run stays bounded.
         paths += [path for path in chosen[::20] if readable(path)]
-        paths += [folder / name for name in TUNNELS + FRAGMENTS if folder / name not in paths]
+        paths += [folder / name for name in TUNNELS + FRAGMENTS + COPIES if folder / name not in paths]
     work = tmp_path_factory.mktemp("modes")
     return {mode: run(mode, work, paths) for mode in MODES}
 
