@@ -29,6 +29,16 @@ if TYPE_CHECKING:
     from sensor.watching import Watcher
 
 TCP = 6
+# RFC 8489 18.2, RFC 8656 17.
+STUN_METHODS = {
+    1: "Binding",
+    3: "Allocate",
+    4: "Refresh",
+    6: "Send",
+    7: "Data",
+    8: "CreatePermission",
+    9: "ChannelBind",
+}
 # Where devices are while no network is configured: RFC 1918, 6598, 3927, 1122, 4193, 4291.
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
            "fc00::/7", "fe80::/10")  # fmt: skip
@@ -115,7 +125,19 @@ class Matching:
         )
         parts = (("realm", message.realm), ("software", message.software), ("username", message.username))
         said = [f"{what} {text}" for what, text in parts if text]
-        return said[0] if said else f"method {message.method}", matches
+        return said[0] if said else self._method(message, matches), matches
+
+    def _method(self, message: StunMessage, matches: tuple[RuleMatch, ...]) -> str:
+        """What a message asks for, and which of the attributes that told it carries: "Allocate with attribute 0x4000"."""
+        rules = [self._signatures.rules[match.rule].stun for match in matches]
+        asked = {kind for rule in rules if rule for kind in (*rule.attributes, *rule.carries)}
+        carried = sorted({kind for kind, _ in message.attributes} & asked)
+        name = STUN_METHODS.get(message.method, f"method 0x{message.method:03x}")
+        if not carried:
+            return name
+        return (
+            f"{name} with attribute{'s' if len(carried) > 1 else ''} {', '.join(f'0x{kind:04x}' for kind in carried)}"
+        )
 
     def of_first(self, clue: Any, number: int, payload: bytes) -> tuple[str, tuple[RuleMatch, ...]]:
         """What the signatures know of how one side of a flow begins, and the bytes that say so. `number`: of its text."""

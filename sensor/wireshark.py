@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _FIELDS = {
 
 # The magic cookie (RFC 8489 5): Wireshark's own dissector leaves out the message types of vendors.
 STUN = "udp.payload[4:4] == 21:12:a4:42"
+ATTRIBUTE = re.compile(r"\b0x([0-9a-f]{4})\b")
 
 
 def _quoted(text: str) -> str:
@@ -46,7 +48,7 @@ def evidence_filter(evidence: Evidence) -> str:
     if evidence.kind == "tls_cert":
         return _certificate_filter(evidence)
     if evidence.kind == "stun":
-        return f"{frame} && {STUN}"
+        return f"{frame} && {STUN}{_attributes(evidence.value)}"
     return f"{frame} && {flow_filter(evidence.flow)}"
 
 
@@ -57,6 +59,11 @@ def _certificate_filter(evidence: Evidence) -> str:
         return f"{flow} && tls.handshake.certificate"
     places = ("x509ce.dNSName", "x509sat.uTF8String", "x509sat.printableString", "x509sat.teletexString")
     return f"{flow} && {_any(places, evidence.value)}"
+
+
+def _attributes(value: str) -> str:
+    """That the types of the attributes that were told are in the message."""
+    return "".join(f" && udp.payload contains {kind[:2]}:{kind[2:]}" for kind in ATTRIBUTE.findall(value))
 
 
 def flow_filter(flow: FlowKey) -> str:

@@ -35,7 +35,7 @@ KINDS = {
     "dns_answer": "the name that DNS had given this server's address for",
     "dns_query": "a DNS question",
     "ip_range": "the server's address in the app's published range",
-    "stun": "an attribute in a STUN message",
+    "stun": "what a STUN message carries",
     "payload": "how this side of the flow begins",
     "media": "what a call's voice or video looks like",
     "tied": "the local socket of a call that other evidence names",
