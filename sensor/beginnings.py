@@ -7,7 +7,6 @@ behind the batch's payloads, for whoever joins clues to number; and the hello it
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,8 @@ from sensor.decode.dtls import DtlsHello
 from sensor.decode.ech import Ech, ech
 from sensor.decode.flight import ServerFlight, server_flight
 from sensor.decode.quic import QuicHello
-from sensor.decode.stream import Reassembler
 from sensor.decode.text import is_address
+from sensor.held_streams import HeldStreams
 from sensor.kernel import layout
 from sensor.kernel.first import CLIENT, MATCHES, SERVER, TCP, TOO_SHORT, first_bytes
 from sensor.kernel.fnv import fnv1a_128
@@ -31,19 +30,11 @@ if TYPE_CHECKING:
 
     from sensor.kernel.first import Sieve
 
-MAX_STREAMS = 16384  # streams waiting for more bytes; beyond, the oldest is given up and counted
-MAX_STREAM_BYTES = 64 << 20  # over all of them
 SPARE_BYTES = 1 << 16  # for names, beside the payloads
 TLS_FIRST_BYTES = frozenset({22, *range(0x80, 0x100)})  # a handshake record, or an SSLv2-compatible hello
 
 # The clue's fields that are read here, in this order: rows as tuples cost a tenth of rows as records.
 FIELDS = ["kind", "flow_id", "side", "offset", "length", "sequence", "name_length", "src_port", "dst_port", "flags"]
-
-
-@dataclass(slots=True)
-class _Stream:
-    pieces: Reassembler
-    held_bytes: int = 0
 
 
 class _Payloads:
@@ -71,37 +62,31 @@ class Beginnings:
         """`rules`: of first bytes, as the loop has them."""
         self.counts: Counter[str] = Counter()
         self._rules = rules
-        self._streams: dict[int, _Stream] = {}  # by flow and side: flow id * 2 + side
-        self._held_bytes = 0
+        self._streams = HeldStreams(self.counts)  # by flow and side: flow id * 2 + side
         self._named: set[int] = set()  # sides whose hello had a name: the other side's certificate tells nothing new
-        self._settled: set[int] = set()  # of which nothing more is wanted
         self._quic = QuicFlows(self.counts, assembler=partial(QuicHello, fnv1a_128))
         self._dtls = QuicFlows(self.counts, assembler=DtlsHello, malformed="dtls_malformed")
 
     @property
     def spare_bytes(self) -> int:
         """How much room behind the payloads what is held here may need."""
-        return self._held_bytes + self._quic.held_bytes + self._dtls.held_bytes + SPARE_BYTES
+        return self._streams.held_bytes + self._quic.held_bytes + self._dtls.held_bytes + SPARE_BYTES
 
     def reset(self) -> None:
         """Forgets everything but the counts."""
-        self._streams.clear()
+        self._streams.reset()
         self._quic.reset()
         self._dtls.reset()
         self._named.clear()
-        self._settled.clear()
-        self._held_bytes = 0
 
     def forget(self, flow_ids: NDArray[np.int64]) -> None:
         """These flows have ended."""
-        if not (self._streams or self._quic or self._dtls or self._settled):
+        if not (self._streams or self._quic or self._dtls):
             return
         ended = {*(flow_ids * 2).tolist(), *(flow_ids * 2 + 1).tolist()}
-        for key in self._streams.keys() & ended:
-            self._drop(key)
+        self._streams.forget(ended)
         self._quic.forget(ended)
         self._dtls.forget(ended)
-        self._settled -= ended
         self._named -= ended
 
     def read(self, clues: NDArray[np.void], kept: NDArray[np.uint8]) -> None:
@@ -122,9 +107,8 @@ class Beginnings:
             kind, flow_id, side, start, length, sequence, before, _, _, flags = row
             key = flow_id * 2 + side
             if kind == layout.KIND_SEGMENT and flags & layout.HELLO_BEGINS:
-                self._drop(key)
-                self._settled.discard(key)
-            elif key in self._settled:
+                self._streams.begin_anew(key)
+            elif key in self._streams.settled:
                 continue
             payload = payloads.read[start : start + length]
             clue = clues[index]
@@ -140,20 +124,10 @@ class Beginnings:
         clues["length"][silent] = 0
 
     def _segment(self, clue: Any, key: int, sequence: int, payload: bytes, payloads: _Payloads) -> None:
-        stream = self._streams.get(key)
-        if stream is None:
-            stream = self._streams[key] = _Stream(Reassembler(layout.COLLECT_BYTES))
-            if len(self._streams) > MAX_STREAMS:
-                self._give_up_oldest()
-        stream.pieces.add(sequence, payload)
-        stream.held_bytes += len(payload)
-        self._held_bytes += len(payload)
-        while self._held_bytes > MAX_STREAM_BYTES and len(self._streams) > 1:
-            self._give_up_oldest()
+        stream = self._streams.add(key, sequence, payload)
         prefix = stream.pieces.prefix()
         if prefix and (self._begins(clue, key, prefix, payloads) or stream.pieces.full):
-            self._drop(key)
-            self._settled.add(key)
+            self._streams.settle(key)
 
     def _begins(self, clue: Any, key: int, prefix: bytes, payloads: _Payloads) -> bool:
         """Reads the beginning of a TLS or HTTP stream; whether there is nothing more to wait for."""
@@ -212,7 +186,7 @@ class Beginnings:
         hello = self._quic.read(key, payload)
         if hello is None:
             return
-        self._settled.add(key)
+        self._streams.settled.add(key)
         if isinstance(hello, Malformed):
             return
         if isinstance(hello, tls.ClientHello):
@@ -220,24 +194,15 @@ class Beginnings:
         elif hello.sni:
             _set_name(clue, layout.KIND_QUIC, hello.sni, payloads)
         self._quic.drop(key ^ 1)  # what the server says names nothing
-        self._settled.add(key ^ 1)
+        self._streams.settled.add(key ^ 1)
 
     def _dtls_hello(self, clue: Any, key: int, payload: bytes, payloads: _Payloads) -> None:
         hello = self._dtls.read(key, payload)
         if hello is None:
             return
-        self._settled.add(key)
+        self._streams.settled.add(key)
         if isinstance(hello, tls.ClientHello):
             _tell(clue, layout.KIND_DTLS, hello, hello.raw, payloads)
-
-    def _drop(self, key: int) -> None:
-        stream = self._streams.pop(key, None)
-        if stream is not None:
-            self._held_bytes -= stream.held_bytes
-
-    def _give_up_oldest(self) -> None:
-        self._drop(next(iter(self._streams)))
-        self.counts["streams_given_up"] += 1
 
 
 def _tell(clue: Any, kind: int, hello: tls.ClientHello, raw: bytes, payloads: _Payloads) -> None:

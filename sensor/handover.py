@@ -18,8 +18,8 @@ from sensor import announcing
 from sensor.certificates import speaking_name
 from sensor.decode import dns, stun
 from sensor.decode.ech import public_names
-from sensor.decode.stream import Reassembler
 from sensor.decode.x509 import CertificateNames, certificate_names
+from sensor.held_streams import HeldStreams
 from sensor.kernel import layout
 from sensor.kernel.hot import PEER
 from sensor.kernel.names import TTL_LIMIT_S
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from sensor.kernel.state import Names
     from sensor.model import Malformed, RuleMatch
 
-MAX_STREAMS = 16384  # streams waiting for more bytes; beyond, the oldest is given up and counted
-MAX_STREAM_BYTES = 64 << 20  # over all of them
 MAX_QUESTIONS = 16  # of one message
 TCP = 6
 MAX_MESSAGES = 64  # of one segment
@@ -43,14 +41,6 @@ MAX_MESSAGES = 64  # of one segment
 FIELDS = ["kind", "flow_id", "side", "offset", "length", "sequence", "name_id", "src_port", "dst_port", "proto"]
 ENDS = ("src_high", "src_low", "dst_high", "dst_low")
 MAX_PUBLIC_NAMES = 4096  # names that encrypted hellos show, learned from HTTPS records
-TLS_FIRST_BYTES = frozenset({22, *range(0x80, 0x100)})  # a handshake record, or an SSLv2-compatible hello
-
-
-@dataclass(slots=True)
-class _Stream:
-    pieces: Reassembler
-    held_bytes: int = 0
-    taken: int = 0  # DNS: bytes of messages already read
 
 
 @dataclass(slots=True)
@@ -79,31 +69,22 @@ class HandOver:
         self._match_stun = match_stun
         self._match_first = match_first
         self._match_name = match_name
-        self._streams: dict[int, _Stream] = {}  # by flow and side: flow id * 2 + side
-        self._held_bytes = 0
-        self._settled: set[int] = set()  # of which nothing more is wanted
         self.matched: dict[int, tuple[RuleMatch, ...]] = {}  # by name number: what is no host name but STUN text
-        self.public_names: dict[
-            str, int
-        ] = {}  # and when each was learned, packet time; what an encrypted ClientHello shows instead of its server's name
+        # What an encrypted ClientHello shows instead of its server's name; and when each was learned, packet time.
+        self.public_names: dict[str, int] = {}
         self.counts: Counter[str] = Counter()
+        self._streams = HeldStreams(self.counts)  # by flow and side: flow id * 2 + side
 
     def reset(self) -> None:
         """Forgets everything but the counts."""
-        self._streams.clear()
-        self._settled.clear()
+        self._streams.reset()
         self.matched.clear()
         self.public_names.clear()
-        self._held_bytes = 0
 
     def forget(self, flow_ids: NDArray[np.int64]) -> None:
         """These flows have ended."""
-        if not (self._streams or self._settled):
-            return
-        ended = {*(flow_ids * 2).tolist(), *(flow_ids * 2 + 1).tolist()}
-        for key in self._streams.keys() & ended:
-            self._drop(key)
-        self._settled -= ended
+        if self._streams:
+            self._streams.forget({*(flow_ids * 2).tolist(), *(flow_ids * 2 + 1).tolist()})
 
     def read(
         self, kept: NDArray[np.uint8], clues: NDArray[np.void], answers: NDArray[np.void]
@@ -118,7 +99,7 @@ class HandOver:
             payload = payloads[start : start + length]
             clue = clues[index]
             if kind == layout.KIND_SEGMENT:
-                if key in self._settled:
+                if key in self._streams.settled:
                     continue
                 self._segment(index, clue, key, sequence, payload, extra)
             elif kind == layout.KIND_CERT:
@@ -137,16 +118,7 @@ class HandOver:
 
     def _segment(self, index: int, clue: Any, key: int, sequence: int, payload: bytes, extra: _Extra) -> None:
         """A piece of a stream of DNS messages."""
-        stream = self._streams.get(key)
-        if stream is None:
-            stream = self._streams[key] = _Stream(Reassembler(layout.COLLECT_BYTES))
-            if len(self._streams) > MAX_STREAMS:
-                self._give_up_oldest()
-        stream.pieces.add(sequence, payload)
-        stream.held_bytes += len(payload)
-        self._held_bytes += len(payload)
-        while self._held_bytes > MAX_STREAM_BYTES and len(self._streams) > 1:
-            self._give_up_oldest()
+        stream = self._streams.add(key, sequence, payload)
         prefix = stream.pieces.prefix()
         if not prefix:
             return
@@ -154,8 +126,7 @@ class HandOver:
         stream.taken += used
         self._dns_messages(index, clue, messages, extra)
         if stream.pieces.full:
-            self._drop(key)
-            self._settled.add(key)
+            self._streams.settle(key)
 
     def _certificate_names(self, clue: Any, text: int, payload: bytes) -> None:
         """The first certificate with these names, `text` being their number: what it says holds for all of them."""
@@ -255,15 +226,6 @@ class HandOver:
         text, matches = self._match_first(clue, number, payload)
         self.matched[number] = matches
         self._names.shown[number] = text
-
-    def _drop(self, key: int) -> None:
-        stream = self._streams.pop(key, None)
-        if stream is not None:
-            self._held_bytes -= stream.held_bytes
-
-    def _give_up_oldest(self) -> None:
-        self._drop(next(iter(self._streams)))
-        self.counts["streams_given_up"] += 1
 
 
 def _text(high: int, low: int) -> str:

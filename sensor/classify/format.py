@@ -5,14 +5,16 @@ Every function here raises SignatureError("file:line: key: reason") and nothing 
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sensor.classify import pattern
-from sensor.classify.rules import App, Example, FirstBytes, Kind, Ports, Range, Rule, Side, Stun
-from sensor.classify.yamlfile import Field
+from sensor.classify.examples import examples
+from sensor.classify.rules import App, FirstBytes, Kind, Range, Rule, Stun
+from sensor.classify.values import domain, expression, network, octets, ports, side
 from sensor.model import Activity, RuleMatch, Strength
+
+if TYPE_CHECKING:
+    from sensor.classify.yamlfile import Field
 
 STRENGTHS: Final = {"supporting": Strength.SUPPORTING, "strong": Strength.STRONG, "conclusive": Strength.CONCLUSIVE}
 ACTIVITIES: Final = {activity.label: activity for activity in Activity}
@@ -46,18 +48,11 @@ _STUN_KEYS: Final = (
 ONION: Final = "onion"  # RFC 7686: the one zone of a single label that means something by itself
 _RULE_ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _SEEN: Final = re.compile(r"\d{4}(-\d\d(-\d\d)?)?\Z")
-_PORTS: Final = re.compile(r"(tcp|udp|esp(?! ))(?: (\d{1,5})(?:-(\d{1,5}))?)?\Z")
-_HEX: Final = re.compile(r"([0-9a-f]{2}){1,64}\Z")
-_V4_MAPPED: Final = 0xFFFF << 32
 _APP_KEYS: Final = ("id", "name", "vendor", "family", "context", "version", "rules", "examples")
 _EXTENSION_KEYS: Final = ("id", "extends", "version", "disable", "rules", "examples")
-_EXAMPLE_KINDS: Final = ("name", "dns", "address", "stun", "bytes")
-_EXAMPLE_KEYS: Final = (*_EXAMPLE_KINDS, "rule", "port", "proto", "from", "length")
-_EXAMPLE_STUN_KEYS: Final = ("realm", "username", "software", "method", "attributes")
 _WORD_ID: Final = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*\Z")
 _VERSION: Final = re.compile(r"[A-Za-z0-9.+_-]{1,40}\Z")
 _CAPTURE: Final = re.compile(r"[\w.-]+/[\w.-]+ [\w.+-]+\Z")
-_LONG_HEX: Final = re.compile(r"([0-9a-f]{2}){1,1500}\Z")
 
 
 def rule(app: str, top: Field, *, context: bool, visibility: bool = False) -> Rule:
@@ -142,45 +137,6 @@ def _distinct(read: list[tuple[Field, str]]) -> tuple[str, ...]:
     return tuple(sorted(seen))
 
 
-def domain(item: Field) -> str:
-    """A domain name of two labels or more."""
-    text = item.text()
-    if not pattern.is_domain(text):
-        item.fail(f"{text!r} is not a domain name of two labels or more, in small letters, without a dot at its ends")
-    return text
-
-
-def expression(item: Field) -> str:
-    """A regular expression of the restricted kind."""
-    text = item.text()
-    try:
-        pattern.check(text)
-    except ValueError as error:
-        item.fail(f"{text!r}: {error}")
-    return text
-
-
-def ports(item: Field) -> Ports:
-    """Text such as "udp", "udp 3478" or "udp 3478-3481"."""
-    text = item.text()
-    found = _PORTS.match(text)
-    low, high = (0, 65535) if not found or found[2] is None else (int(found[2]), int(found[3] or found[2]))
-    if not found or not 0 <= low <= high <= 65535:
-        item.fail(f"{text!r} is not of the form 'udp 3478' or 'tcp 5000-5010'")
-    return Ports(found[1], low, high)
-
-
-def network(item: Field) -> Range:
-    """A CIDR, its host bits zero."""
-    text = item.text()
-    try:
-        found = ipaddress.ip_network(text)
-    except ValueError as error:
-        item.fail(f"{text!r} is not a CIDR: {error}")
-    low, bits = int(found.network_address), found.prefixlen
-    return Range(bits + 96, low | _V4_MAPPED) if found.version == 4 else Range(bits, low)
-
-
 def _ranges(given: Field) -> tuple[Range, ...]:
     seen: set[Range] = set()
     for item in given.words():
@@ -206,14 +162,6 @@ def _proven(given: Field) -> tuple[str, ...]:
         if not _CAPTURE.match(item.text()):
             item.fail(f"{item.text()!r} is not of the form 'owner/repository file.pcap'")
     return _distinct([(item, item.text()) for item in given.items()])
-
-
-def octets(item: Field) -> bytes:
-    """1 to 64 bytes as small hexadecimal digits."""
-    text = item.text()
-    if not _HEX.match(text):
-        item.fail("expected 1 to 64 bytes as pairs of small hexadecimal digits")
-    return bytes.fromhex(text)
 
 
 def _stun(top: Field) -> Stun:
@@ -269,12 +217,6 @@ def _first_bytes(top: Field) -> FirstBytes:
     )
 
 
-def side(item: Field) -> Side:
-    """Who sends it."""
-    text = item.one_of(("client", "server", "either"))
-    return "client" if text == "client" else "server" if text == "server" else "either"
-
-
 def app(top: Field, *, visibility: bool = False) -> App:
     """A whole file: an application, or, with `extends`, what a clinic changes of one of ours.
 
@@ -293,7 +235,7 @@ def app(top: Field, *, visibility: bool = False) -> App:
     listed = keys["rules"].items() if "rules" in keys else ()
     rules = [rule(app_id, item, context=context, visibility=visibility) for item in listed]
     _no_twins(keys, rules)
-    positive, negative = _examples(app_id, keys, visibility=visibility)
+    positive, negative = examples(app_id, keys, visibility=visibility)
     return App(
         id=app_id,
         name=keys["name"].text() if "name" in keys else "",
@@ -328,84 +270,3 @@ def _version(item: Field) -> str:
     if not _VERSION.match(item.text()):
         item.fail(f"{item.text()!r} is not a version such as 2026.11.23")
     return item.text()
-
-
-def _examples(app_id: str, keys: dict[str, Field], *, visibility: bool) -> tuple[list[Example], list[Example]]:
-    if "examples" not in keys:
-        return [], []
-    sides = keys["examples"].mapping(("positive", "negative"))
-    positive, negative = (
-        [_example(item, known_by, visibility=visibility) for item in sides[side].items()] if side in sides else []
-        for side, known_by in (("positive", app_id), ("negative", ""))
-    )
-    return positive, negative
-
-
-def _example(top: Field, app_id: str, *, visibility: bool) -> Example:
-    """One example; a positive one, known by `app_id`, names the rule that must match."""
-    keys = top.mapping(
-        _EXAMPLE_KEYS if app_id else [key for key in _EXAMPLE_KEYS if key != "rule"], ("rule",) if app_id else ()
-    )
-    placed = {"bytes", "stun", "name"} if visibility else {"bytes", "stun"}
-    given = [kind for kind in _EXAMPLE_KINDS if kind in keys and not (kind == "address" and placed & keys.keys())]
-    if len(given) != 1:
-        top.fail(
-            f"an example has exactly one of {', '.join(_EXAMPLE_KINDS)}, this one has {', '.join(given) or 'none'}"
-        )
-    if app_id and not keys["rule"].text().startswith(f"{app_id}/"):
-        keys["rule"].fail(f"expected {app_id}/ and the id of a rule")
-    with_port = {"bytes", "name"} if visibility else {"bytes"}
-    if ("address" in keys or given[0] in with_port) and "port" not in keys:
-        top.fail("an example of an address or of bytes has a port such as 'udp 3478'")
-    name = keys["name"] if "name" in keys else keys.get("dns")
-    stun = keys["stun"].mapping(_EXAMPLE_STUN_KEYS) if "stun" in keys else {}
-    return Example(
-        rule=keys["rule"].text() if app_id else "",
-        name=name.text() if name else "",
-        address=_address(keys["address"]) if "address" in keys else None,
-        ports=ports(keys["port"]) if "port" in keys else None,
-        realm=stun["realm"].text() if "realm" in stun else "",
-        username=stun["username"].text() if "username" in stun else "",
-        software=stun["software"].text() if "software" in stun else "",
-        method=stun["method"].integer(0, 0xFFF) if "method" in stun else None,
-        attributes=tuple(_attribute(item) for item in stun["attributes"].items()) if "attributes" in stun else (),
-        payload=_payload(keys) if "bytes" in keys else b"",
-        side=side(keys["from"]) if "from" in keys else "client",
-        kind=given[0],
-        text=_shown(keys[given[0]]),
-        line=top.line,
-    )
-
-
-def _shown(item: Field) -> str:
-    if isinstance(item.value, dict):
-        return ", ".join(f"{key} {_shown(field)}" for key, field in item.value.items())
-    if isinstance(item.value, list):
-        return ", ".join(_shown(field) for field in item.value)
-    return item.value if len(item.value) <= 60 else f"{item.value[:60]}..."
-
-
-def _address(item: Field) -> int:
-    text = item.text()
-    try:
-        found = ipaddress.ip_address(text)
-    except ValueError:
-        item.fail(f"{text!r} is not an IP address")
-    return int(found) | _V4_MAPPED if found.version == 4 else int(found)
-
-
-def _attribute(item: Field) -> tuple[int, bytes]:
-    """Text such as "0x4000" or "0x0014 7475726e": a STUN attribute's type and the value's bytes."""
-    number, _, value = item.text(longest=3000).partition(" ")
-    if value and not _LONG_HEX.match(value):
-        item.fail("expected a type such as 0x4000, then, if any, the value in small hexadecimal digits")
-    return Field(item.file, item.line, item.key, number).integer(0, 0xFFFF), bytes.fromhex(value)
-
-
-def _payload(keys: dict[str, Field]) -> bytes:
-    """The bytes, filled up with zeros to `length`."""
-    text = keys["bytes"].text(longest=3000)
-    if not _LONG_HEX.match(text):
-        keys["bytes"].fail("expected pairs of small hexadecimal digits")
-    value = bytes.fromhex(text)
-    return value.ljust(keys["length"].integer(len(value), 1500) if "length" in keys else 0, b"\0")
