@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version="wardwatch 0.1.0")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _replay(commands.add_parser("replay", help="read captures and tell what the policy says of them"))
+    _watch(commands.add_parser("watch", help="watch an interface, such as a switch's mirror port"))
     _violations(commands.add_parser("violations", help="list what the store holds"))
     seen = commands.add_parser("visibility", help="list what could not be read, by network and hour")
     _common(seen)
@@ -69,6 +70,28 @@ def _replay(command: argparse.ArgumentParser) -> None:
     _common(command)
     command.add_argument("--recursive", action="store_true", help="look into sub-folders too")
     command.add_argument("--separate", action="store_true", help="each file is a network of its own, nothing is shared")
+    _outputs(command)
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _watch(command: argparse.ArgumentParser) -> None:
+    command.add_argument("interface", metavar="IFACE", help="the interface, as `ip link` calls it")
+    _common(command)
+    command.add_argument(
+        "--seconds", type=_seconds, metavar="N", help="stop after N seconds; without it, at SIGTERM or SIGINT"
+    )
+    _outputs(command)
+    command.add_argument("--quiet", action="store_true", help="only what went wrong, and the sums at the end")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError
+    return seconds
+
+
+def _outputs(command: argparse.ArgumentParser) -> None:
     command.add_argument("--no-store", action="store_true", help="keep nothing")
     command.add_argument(
         "--json", action="store_true", help="one violation a line on standard output, and nothing else there"
@@ -78,7 +101,6 @@ def _replay(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--visibility", metavar="FILE", help="write what could not be read to FILE, one JSON object a line"
     )
-    command.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _violations(command: argparse.ArgumentParser) -> None:
@@ -122,6 +144,10 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import replay
 
         return replay.run(options)
+    if options.command == "watch":
+        from sensor.commands import watch
+
+        return watch.run(options)
     if options.command == "violations":
         from sensor.commands import violations
 

@@ -13,6 +13,7 @@ from sensor import config_values as values
 from sensor.model import Activity, Severity, Strength
 from sensor.settings import (
     DEFAULT_DISALLOWED,
+    CaptureSettings,
     DeviceSettings,
     HiddenOutcome,
     IdleSettings,
@@ -40,7 +41,7 @@ __all__ = ["Settings", "example_text", "load", "loads"]
 
 HIDING: Final = ("ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy")  # kinds of signatures/visibility
 _EXAMPLE: Final = "config_example.toml"
-_SECTIONS: Final = ("site", "network", "devices", "sensor", "store", "signatures", "policy")
+_SECTIONS: Final = ("site", "network", "devices", "sensor", "capture", "store", "signatures", "policy")
 
 
 def example_text() -> str:
@@ -72,6 +73,7 @@ def _settings(top: Table, folder: Path, known_apps: Collection[str] | None) -> S
         sensor=_sensor(
             top.table("sensor", ("flow_table_rows", "dns_memory_rows", "drop_duplicates", "hash_seed", "idle"))
         ),
+        capture=_capture(top.table("capture", ("ring_mebibytes", "promiscuous", "filter"))),
         store=_store(top.table("store", ("url",))),
         signatures=_signatures(top.table("signatures", ("own",)), folder),
         policy=_Policies(site, networks, devices, known_apps).read(top),
@@ -146,6 +148,15 @@ def _idle(table: Table) -> IdleSettings:
         messaging_s=table.one("messaging_s", seconds, default.messaging_s),
         file_transfer_s=table.one("file_transfer_s", seconds, default.file_transfer_s),
         calls_s=table.one("calls_s", seconds, default.calls_s),
+    )
+
+
+def _capture(table: Table) -> CaptureSettings:
+    default = CaptureSettings()
+    return CaptureSettings(
+        ring_mebibytes=table.one("ring_mebibytes", values.whole(2, 4096), default.ring_mebibytes),
+        promiscuous=table.one("promiscuous", values.switch, default.promiscuous),
+        filter=table.one("filter", values.bpf_program, default.filter),
     )
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sensor.settings import IPNetwork
 
 MAX_TEXT: Final = 500  # characters; a reason is a sentence, not a page
+MAX_BPF: Final = 4096  # instructions that Linux takes (BPF_MAXINSNS)
+BPF_LIMITS: Final = (0xFFFF, 0xFF, 0xFF, 0xFFFFFFFF)
+BPF_RETURN: Final = 6
 MAX_YEAR: Final = 9999
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")  # in the order of datetime.weekday()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,6 +67,33 @@ def whole(low: int, high: int) -> Callable[[object], int]:
         return value
 
     return parse
+
+
+def bpf_program(value: object) -> tuple[tuple[int, int, int, int], ...]:
+    """What `tcpdump -ddd` prints: how many instructions, then each as code, jump if true, jump if false, operand.
+
+    Parts are divided by lines or commas. Empty: no filter. That its jumps stay inside is for the kernel to check.
+    """
+    if not isinstance(value, str):
+        raise WrongValueError(f"must be a text in quotes, not {type_name(value)}")
+    parts = [part.split() for part in re.split(r"[,\n]", value) if part.strip()]
+    if not parts:
+        return ()
+    if not all(word.isascii() and word.isdigit() for part in parts for word in part):
+        raise WrongValueError("must be the numbers that `tcpdump -ddd` prints for a filter")
+    numbers = [tuple(map(int, part)) for part in parts]
+    if len(numbers[0]) != 1 or numbers[0][0] != len(numbers) - 1:
+        raise WrongValueError(f"must begin with how many instructions follow, which are {len(numbers) - 1}")
+    if not 0 < numbers[0][0] <= MAX_BPF:
+        raise WrongValueError(f"must have 1 to {MAX_BPF} instructions")
+    program = []
+    for at, one in enumerate(numbers[1:]):
+        if len(one) != 4 or any(number > most for number, most in zip(one, BPF_LIMITS, strict=False)):
+            raise WrongValueError(f"instruction {at} is not a code, two jumps and an operand")
+        program.append((one[0], one[1], one[2], one[3]))
+    if program[-1][0] & 7 != BPF_RETURN:
+        raise WrongValueError("must end with a return")
+    return tuple(program)
 
 
 def power_of_two(low: int, high: int) -> Callable[[object], int]:

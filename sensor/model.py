@@ -54,12 +54,32 @@ class LinkType(IntEnum):
     LINUX_SLL2 = 276
 
 
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """What became of the frames of a live source since its start: seen = handed on + dropped + waiting, exactly."""
+
+    seen: int  # by the kernel, where the capture filter lets them through
+    dropped: int  # by the kernel, for the ring was full
+    waiting: int  # in the ring
+    ring_full: int = 0  # how often it was
+    interruptions: int = 0  # of the interface: down, or gone
+    tags_put_back: int = 0  # VLAN tags that the card or the kernel had taken off
+    oversized: int = 0  # frames longer than the interface's MTU: packets merged by offloads
+    snapped: int = 0  # cut short
+    damaged_blocks: int = 0  # of the ring; never, unless the kernel's layout is not the one known
+
+
 @dataclass(slots=True)
 class Batch:
-    """Some frames in time order. `buffer`: uint8[n]; `frames`: FRAME rows. Both are valid until the next batch only."""
+    """Some frames in time order. `buffer`: uint8[n]; `frames`: FRAME rows. Both are valid until the next batch only.
+
+    A live source also gives batches without frames: packet time has come as far as `time_ns`. `state`: now and then.
+    """
 
     buffer: NDArray[np.uint8]
     frames: NDArray[np.void]
+    time_ns: int | None = None
+    state: SourceState | None = None
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from sensor.kernel import layout
 from sensor.kernel.state import HEAP, Joiner, Names, Scanner
 from sensor.listing import Lister
 from sensor.matching import Matching
+from sensor.model import FRAME
 from sensor.policy import Facts
 from sensor.settings import HiddenOutcome
 from sensor.stating import Counter
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from sensor.classify.visibility import VisibilitySet
     from sensor.kernel.state import Room, Scanned
     from sensor.listing import FlowRow
-    from sensor.model import Episode, FrameSource, Observation, Verdict
+    from sensor.model import Batch, Episode, FrameSource, Observation, SourceState, Verdict
     from sensor.networks import Networks
     from sensor.policy import Policy
     from sensor.settings import Settings
@@ -63,6 +64,14 @@ class Totals:
     statement: Statement | None = None  # once everything has been read
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of all frames of a live source up to one moment: those it handed on are the exact sum of `counters`."""
+
+    source: SourceState
+    counters: dict[str, int]
+
+
 class Pipeline:
     """Reads one source. `on_episode` takes each closed episode, `on_flow` (if given) every flow that ended."""
 
@@ -80,11 +89,15 @@ class Pipeline:
         on_progress: Callable[[int], None] | None = None,
         visibility: VisibilitySet | None = None,
         on_observation: Callable[[Observation], None] | None = None,
+        on_account: Callable[[Account], None] | None = None,
+        close_every_ns: int = CLOSE_EVERY_NS,
     ) -> None:
         """`parallel`: scan in a process of its own where there are two cores; the results are the same.
 
         `on_progress` is told how many bytes on disk have been read. `visibility`: rules of what hides the use of apps;
         `on_observation` takes each thing so seen, before the episode that the policy may make of it.
+        `on_account` is told by a live source, now and then, what became of all frames so far. `close_every_ns` of packet time:
+        how often episodes are looked for that are over, which says when they are told and not what.
         """
         seed = settings.sensor.hash_seed
         seeds = [secrets.randbits(63) if seed is None else (seed + i) % (1 << 63) for i in range(3)]
@@ -129,6 +142,8 @@ class Pipeline:
         self._statement = Counter(networks, self._joiner.locals)
         self._parallel = parallel
         self._on_progress = on_progress
+        self._on_account = on_account
+        self._close_every_ns = close_every_ns
         self._closed_ns = 0
         self.totals = Totals()
 
@@ -156,6 +171,14 @@ class Pipeline:
             self._on_observation(replace(seen, outcome=outcome))
         if episode is not None:
             self._on_episode(episode)
+
+    def warm(self) -> None:
+        """Has the compiled functions at hand, so that the first frames of a live source need not wait for them."""
+        nothing, clues = np.zeros(0, np.uint8), np.zeros(0, layout.CLUE)
+        self._scanner.scan(nothing, np.zeros(0, FRAME), 0)
+        self._scanner.gather(nothing, clues)
+        answers, _ = self._joiner.read_names(nothing, clues)
+        self._joiner.join(clues, 0, answers, 0)
 
     def run(self, source: FrameSource) -> Totals:
         """Reads the source to its end. Raises what the source raises."""
@@ -212,6 +235,8 @@ class Pipeline:
         index = -1
         for batch in source.batches():
             if not len(batch.frames):
+                if batch.time_ns is not None or batch.state is not None:
+                    yield self._ticked(batch, room())
                 continue
             first = int(batch.frames[0]["source"])
             if self._separate and index not in {-1, first}:
@@ -224,8 +249,21 @@ class Pipeline:
             for clues, kept in scanned.parts:
                 self._beginnings.read(clues, kept)
             self._beginnings.forget(scanned.ended[1]["flow_id"])
-            yield scanned
+            yield self._accounted(scanned, batch)
         yield self._scanner.finish(room())
+
+    def _ticked(self, batch: Batch, room: Room) -> Scanned:
+        """A batch without frames: time goes on, or there is something to account for."""
+        time_ns = self._scanner.clock_ns if batch.time_ns is None else batch.time_ns
+        scanned = self._scanner.tick(time_ns, room)
+        self._beginnings.forget(scanned.ended[1]["flow_id"])
+        return self._accounted(scanned, batch)
+
+    def _accounted(self, scanned: Scanned, batch: Batch) -> Scanned:
+        if batch.state is None:
+            return scanned
+        counters = dict(zip(layout.COUNTERS, self._scanner.counters.tolist(), strict=True))
+        return replace(scanned, account=Account(batch.state, counters))
 
     def _take(self, scanned: Scanned | None) -> None:
         """Everything after the compiled loop, for one batch."""
@@ -240,7 +278,9 @@ class Pipeline:
             self._read(kept, clues)
         self._end_flows(slots, rows)
         self.totals.frames += scanned.frames
-        if abs(scanned.last_ns - self._closed_ns) >= CLOSE_EVERY_NS:
+        if scanned.account is not None and self._on_account is not None:
+            self._on_account(scanned.account)
+        if abs(scanned.last_ns - self._closed_ns) >= self._close_every_ns:
             self._closed_ns = scanned.last_ns
             self._follower.book.close_idle(scanned.last_ns)
             if self._lister is not None:

@@ -104,6 +104,15 @@ class SensorSettings:
     idle: IdleSettings = field(default_factory=IdleSettings)
 
 
+@dataclass(frozen=True, slots=True)
+class CaptureSettings:
+    """Of `wardwatch watch`. `filter`: classic BPF, instructions of code, jump if true, jump if false, operand; empty: everything."""
+
+    ring_mebibytes: int = 64
+    promiscuous: bool = True
+    filter: tuple[tuple[int, int, int, int], ...] = ()
+
+
 def default_store_url() -> str:
     """SQLite in $STATE_DIRECTORY (systemd's), else in wardwatch/ of $XDG_STATE_HOME, else of ~/.local/state."""
     service = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
@@ -186,6 +195,7 @@ class Settings:
     networks: tuple[NetworkSettings, ...] = ()
     devices: DeviceSettings = field(default_factory=DeviceSettings)
     sensor: SensorSettings = field(default_factory=SensorSettings)
+    capture: CaptureSettings = field(default_factory=CaptureSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     signatures: SignatureSettings = field(default_factory=SignatureSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)

@@ -95,7 +95,19 @@ def episodes(
 def summary(totals: Totals, source: CaptureSource, stored: str) -> None:
     """What passed, and that it adds up."""
     out = console()
-    counters = totals.counters
+    out.print(accounted(totals.frames, totals.counters), soft_wrap=True)
+    share = (
+        f", {totals.flows_named} named by themselves, {totals.flows_named_by_dns} by DNS only" if totals.flows else ""
+    )
+    out.print(f"{totals.flows} flows{share}.", soft_wrap=True)
+    left_out(totals)
+    out.print(stored)
+    if source.skipped:
+        out.print(f"{len(source.skipped)} files are no captures and were skipped: {_listed(source)}", soft_wrap=True)
+
+
+def accounted(frames: int, counters: Mapping[str, int]) -> str:
+    """One line: frames = classified + ignored + dropped, each by reason."""
     reasons = {
         kind: {
             name.removeprefix(f"{kind}_"): count for name, count in counters.items() if count and name.startswith(kind)
@@ -106,20 +118,18 @@ def summary(totals: Totals, source: CaptureSource, stored: str) -> None:
         f"{sum(named.values())} {kind}" + (f" ({', '.join(f'{n} {r}' for r, n in _most(named))})" if named else "")
         for kind, named in reasons.items()
     ]
-    out.print(f"{totals.frames} frames = {' + '.join(parts)}", soft_wrap=True)
-    share = (
-        f", {totals.flows_named} named by themselves, {totals.flows_named_by_dns} by DNS only" if totals.flows else ""
-    )
-    out.print(f"{totals.flows} flows{share}.", soft_wrap=True)
+    return f"{frames} frames = {' + '.join(parts)}"
+
+
+def left_out(totals: Totals) -> None:
+    """What was counted and nothing else kept of."""
+    out = console()
     for network, count in sorted(totals.excluded_flows.items()):
         out.print(
             f"Network {escape(network)} is excluded: {count} flows to known apps were counted, nothing else kept."
         )
     if totals.unmonitored_flows:
         out.print(f"{totals.unmonitored_flows} flows to known apps belong to no configured network.")
-    out.print(stored)
-    if source.skipped:
-        out.print(f"{len(source.skipped)} files are no captures and were skipped: {_listed(source)}", soft_wrap=True)
 
 
 REASONS = {

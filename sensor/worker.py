@@ -53,6 +53,7 @@ class _Header:
     frames: int
     last_ns: int
     read_bytes: int
+    account: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ class _Worker:
         places = [(*a, *b) for a, b in batched_pairs([(place, len(array)) for array, place in arrays])]
         ticks = (self._place(slot, item.ticks), len(item.ticks))
         arrays.append((item.ticks, ticks[0]))
-        self.sender.send(_Header(slot, places[:-1], places[-1], ticks, item.frames, item.last_ns, read_bytes))
+        head = _Header(slot, places[:-1], places[-1], ticks, item.frames, item.last_ns, read_bytes, item.account)
+        self.sender.send(head)
         for array, place in arrays:
             if place < 0:
                 self.sender.send_bytes(array.view(np.uint8).data)
@@ -108,7 +110,8 @@ class _Worker:
         ]
         slots = self._array(memory, *head.ended[:2], np.dtype(np.int32))
         ended = slots, self._array(memory, *head.ended[2:], layout.FLOW)
-        return Scanned(parts, ended, head.frames, head.last_ns, self._array(memory, *head.ticks, layout.TICK))
+        ticks = self._array(memory, *head.ticks, layout.TICK)
+        return Scanned(parts, ended, head.frames, head.last_ns, ticks, head.account)
 
     def _array(self, memory: Any, place: int, count: int, dtype: np.dtype[Any]) -> Any:
         if place >= 0:

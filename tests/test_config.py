@@ -69,7 +69,7 @@ def test_no_file_watches_everything_and_disallows_the_four():
 def test_settings_can_be_told_apart_and_not_changed():
     settings = Settings()
     assert hash(settings) == hash(Settings())
-    for section in (settings, settings.policy, settings.site, settings.sensor.idle):
+    for section in (settings, settings.policy, settings.site, settings.sensor.idle, settings.capture):
         assert not hasattr(section, "__dict__")
         for key in dataclasses.fields(section):
             with pytest.raises(dataclasses.FrozenInstanceError):
@@ -130,8 +130,9 @@ def test_the_example_loads_as_it_says():
 
 def test_the_example_shows_the_defaults_where_it_has_no_sample():
     settings = config.loads(config.example_text())
-    assert (settings.sensor, settings.store, settings.signatures) == (
+    assert (settings.sensor, settings.capture, settings.store, settings.signatures) == (
         Settings().sensor,
+        Settings().capture,
         Settings().store,
         Settings().signatures,
     )
@@ -156,6 +157,8 @@ def test_each_default_that_the_example_names_is_the_default():
         "flow_table_rows": str(sensor.flow_table_rows),
         "dns_memory_rows": str(sensor.dns_memory_rows),
         "drop_duplicates": str(sensor.drop_duplicates).lower(),
+        "ring_mebibytes": str(Settings().capture.ring_mebibytes),
+        "promiscuous": str(Settings().capture.promiscuous).lower(),
         "background_s": str(sensor.idle.background_s),
         "messaging_s": str(sensor.idle.messaging_s),
         "file_transfer_s": str(sensor.idle.file_transfer_s),
@@ -174,10 +177,17 @@ def test_each_default_that_the_example_names_is_the_default():
 ALL_KEYS = """
 site name timezone network kind cidrs vlans watch devices routers names
 sensor flow_table_rows dns_memory_rows drop_duplicates hash_seed idle background_s messaging_s file_transfer_s calls_s
+capture ring_mebibytes promiscuous filter
 store url signatures own policy approved disallowed unlisted background minimum_strength
 variant app hosts reason exception apps where activities from until owner schedule days to outcome
 visibility ech encrypted_dns private_relay vpn tor chat_proxy
 """
+
+
+@pytest.mark.parametrize("text", ["", " \n", "1\n6 0 0 262144\n", "1,6 0 0 262144", "1,6 0 0 4294967295"])
+def test_a_filter_as_tcpdump_prints_it_or_on_one_line(text: str):
+    program = config.loads(f'[capture]\nfilter = """{text}"""').capture.filter
+    assert program == (((6, 0, 0, int(text.rsplit(maxsplit=1)[-1])),) if text.strip() else ())
 
 
 def test_the_example_shows_every_key():
@@ -192,6 +202,7 @@ def test_what_the_example_leaves_commented_is_right_too(tmp_path: Path):
     path.write_text(re.sub(r"^# (\w+ = )", r"\1", config.example_text(), flags=re.MULTILINE), "utf-8")
     settings = config.load(path, known_apps=APPS)
     assert settings.sensor.hash_seed == 1
+    assert settings.capture.filter == ((40, 0, 0, 12), (21, 1, 0, 2054), (6, 0, 0, 262144), (6, 0, 0, 0))
     assert settings.store.url == "sqlite:////var/lib/wardwatch/wardwatch.sqlite"
     assert settings.signatures.own == tmp_path / "signatures"
 
@@ -238,6 +249,17 @@ def test_what_the_example_leaves_commented_is_right_too(tmp_path: Path):
         ("[sensor]\ndns_memory_rows = 0", "sensor.dns_memory_rows: 0 is not between 1024 and 67108864"),
         ("[sensor]\ndrop_duplicates = 1", "sensor.drop_duplicates: must be true or false, not a whole number"),
         ("[sensor]\nhash_seed = -1", "sensor.hash_seed: -1 is not between 0 and 9223372036854775807"),
+        ("[capture]\nring_mebibytes = 1", "capture.ring_mebibytes: 1 is not between 2 and 4096"),
+        ("[capture]\npromiscuous = 'yes'", "capture.promiscuous: must be true or false, not a text"),
+        ("[capture]\nfilter = 4", "capture.filter: must be a text in quotes, not a whole number"),
+        ("[capture]\nfilter = 'not arp'", "capture.filter: must be the numbers that `tcpdump -ddd` prints for a filter"),
+        ("[capture]\nfilter = '2\\n6 0 0 0'", "capture.filter: must be the numbers that `tcpdump -ddd` prints for a filter"),
+        ("[capture]\nfilter = '2, 6 0 0 0'", "capture.filter: must begin with how many instructions follow, which are 1"),
+        ("[capture]\nfilter = '6 0 0 0'", "capture.filter: must begin with how many instructions follow, which are 0"),
+        ("[capture]\nfilter = '0'", "capture.filter: must have 1 to 4096 instructions"),
+        ("[capture]\nfilter = '1, 6 0 256 0'", "capture.filter: instruction 0 is not a code, two jumps and an operand"),
+        ("[capture]\nfilter = '2, 6 0 0 0, 6 0 0'", "capture.filter: instruction 1 is not a code, two jumps and an operand"),
+        ("[capture]\nfilter = '1, 40 0 0 12'", "capture.filter: must end with a return"),
         ("[sensor.idle]\ncalls_s = 0", "sensor.idle.calls_s: 0 is not between 1 and 86400"),
         ("[sensor.idle]\ncalls = 5", "sensor.idle.calls: unknown key (did you mean 'calls_s'?)"),
         ("[store]\nurl = 'mysql://u:secret@h/d'", "store.url: is not a URL of sqlite:// or postgresql://"),

@@ -42,10 +42,12 @@ def _discard() -> None:
 class LinesFile:
     """A text file that is written line by line. Every mistake names it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, at_once: bool = False) -> None:
+        """`at_once`: each line is written when it comes, for whoever reads along."""
         self._path = path
+        buffering = 1 if at_once else -1
         try:
-            self._file: TextIOWrapper = Path(path).open("w", encoding="utf-8")  # noqa: SIM115 - closed by `__exit__`
+            self._file: TextIOWrapper = Path(path).open("w", encoding="utf-8", buffering=buffering)  # noqa: SIM115 - closed by `__exit__`
         except (OSError, ValueError) as error:
             raise UsageError(f"{path}: cannot be written: {_why(error)}") from error
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from sensor.kernel import layout
 from sensor.kernel.assemble import A_HELD, A_SIZE, STREAM, STREAM_BYTES, STREAMS
+from sensor.kernel.clock import move_on
 from sensor.kernel.copies import new_memory
 from sensor.kernel.dialect import PREFIX_BYTES
 from sensor.kernel.first import MAX_RULES, sieve
@@ -99,6 +100,7 @@ class Scanned:
     frames: int
     last_ns: int
     ticks: NDArray[np.void]  # windows that are over, in order; each after the packets that it counts
+    account: Any = None  # of a live source, now and then: what became of all frames up to here
 
 
 class Scanner:
@@ -181,6 +183,14 @@ class Scanner:
         )  # fmt: skip
         return clues[:count], kept[: used + spare_bytes + (used if spare_bytes else 0)]
 
+    def tick(self, time_ns: int, room: Room = HEAP) -> Scanned:
+        """Nothing came, and no frame older than `time_ns` will."""
+        release(self.flows, self.ended, self.control)
+        move_on(
+            self.flows, self.heads, self.wheel, self.free, self.ended, self.control, self.notices, np.int64(time_ns)
+        )
+        return Scanned([], self.ended_rows(room), 0, time_ns, np.zeros(0, layout.TICK))
+
     def finish(self, room: Room = HEAP) -> Scanned:
         """Ends the flows that are left."""
         release(self.flows, self.ended, self.control)
@@ -198,6 +208,10 @@ class Scanner:
         rows = room.take(count, layout.FLOW)
         np.take(self.flows, slots, out=rows, mode="clip")
         return slots, rows
+
+    @property
+    def clock_ns(self) -> int:
+        return int(self.control[C_CLOCK_NS])
 
     @property
     def live(self) -> int:
