@@ -61,6 +61,7 @@ class SourceState:
     seen: int  # by the kernel, where the capture filter lets them through
     dropped: int  # by the kernel, for the ring was full
     waiting: int  # in the ring
+    time_ns: int = 0  # when this was so
     ring_full: int = 0  # how often it was
     interruptions: int = 0  # of the interface: down, or gone
     tags_put_back: int = 0  # VLAN tags that the card or the kernel had taken off

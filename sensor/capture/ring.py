@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TICK_MS = 1000
 SETTLED_NS = 2_000_000_000  # what arrived this long ago is out of the ring, where nothing waits in it
-ACCOUNT_S = 60.0
+ACCOUNT_S = 1.0
 DRAIN_S = 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 MAX_BLOCKS = 64  # in one batch
@@ -112,6 +112,7 @@ class RingSource(FrameSource):
             seen=self._seen,
             dropped=self._dropped,
             waiting=self._seen - self._dropped - self._handed,
+            time_ns=time.time_ns(),
             ring_full=self._ring_full,
             interruptions=self._interruptions,
             tags_put_back=tags,

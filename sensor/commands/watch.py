@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections import deque
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sensor import setup, tables, wording
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 
 CLOSE_EVERY_NS = 5_000_000_000
 KERNEL_RING = "dropped_kernel_ring"  # beside layout.COUNTERS
+LOST = (KERNEL_RING, "dropped_table_full")
+PARTIAL = "partial view: frames were lost"
+NEAR_NS = 60_000_000_000
+TELL_EVERY_S = 60.0
+MAX_LOSSES = 4096
 
 
 def run(options: argparse.Namespace) -> int:
@@ -89,6 +96,30 @@ def stopping(source: RingSource) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class Losses:
+    """When frames were lost: intervals of time, the latest."""
+
+    def __init__(self) -> None:
+        self._intervals: deque[tuple[int, int]] = deque(maxlen=MAX_LOSSES)
+        self._last_ns, self._lost = 0, 0
+
+    def note(self, time_ns: int, lost: int) -> None:
+        """So many had been lost since the start at this time."""
+        if lost > self._lost:
+            begin_ns = self._last_ns
+            if self._intervals and self._intervals[-1][1] == begin_ns:
+                begin_ns = self._intervals.pop()[0]
+            self._intervals.append((begin_ns, time_ns))
+        self._last_ns, self._lost = time_ns, lost
+
+    def marked(self, episode: Episode) -> Episode:
+        """With a note where frames were lost while it lasted, or just before or after: they may have been of it."""
+        begin_ns, end_ns = episode.start_ns - NEAR_NS, episode.end_ns + NEAR_NS
+        if any(begin <= end_ns and begin_ns <= end for begin, end in self._intervals):
+            return replace(episode, notes=tuple(sorted({*episode.notes, PARTIAL})))
+        return episode
+
+
 class _Told:
     """What is told while it happens. A violation is told once it is stored."""
 
@@ -101,12 +132,14 @@ class _Told:
         self._json = options.json
         self._new: list[Episode] = []
         self._observations: list[Observation] = []
-        self._counted: dict[str, int] = {}  # up to the last account
+        self._losses = Losses()
+        self._counters: dict[str, int] = {}  # up to the last account
+        self._counted: dict[str, int] = {}  # up to when it was told last
         self._last: Account | None = None
         self._told_s = time.monotonic()
 
     def episode(self, episode: Episode) -> None:
-        episode = stamped(episode)
+        episode = stamped(self._losses.marked(episode))
         self._new.append(episode)
         self.keeper.episode(episode)
 
@@ -139,17 +172,19 @@ class _Told:
             )
 
     def account(self, account: Account) -> None:
-        """Once a minute: what became of the frames since the last time."""
+        """What became of the frames so far: remembers when any were lost, and tells of it once a minute."""
         counters = {**account.counters, KERNEL_RING: account.source.dropped}
-        self._last = account
+        self._losses.note(account.source.time_ns, sum(counters[name] for name in LOST))
+        self._last, self._counters = account, counters
+        now_s = time.monotonic()
+        if now_s < self._told_s + TELL_EVERY_S:
+            return
         if not self._quiet:
             since = {name: count - self._counted.get(name, 0) for name, count in counters.items()}
-            now_s = time.monotonic()
             waiting = f"; {account.source.waiting} wait in the ring" if account.source.waiting else ""
             sums = tables.accounted(sum(since.values()), since)
             say(f"{self._interface}, the last {now_s - self._told_s:.0f} s: {sums}{waiting}")
-            self._told_s = now_s
-        self._counted = counters
+        self._told_s, self._counted = now_s, counters
 
     def finish(self, totals: Totals, info: SourceInfo) -> None:
         """Everything is stored, and the sum of it told, when this returns."""
@@ -160,7 +195,7 @@ class _Told:
         self.keeper.finish([(info, None)])
         if self._last is not None:
             state = self._last.source
-            say(f"{self._interface}, since the start: {tables.accounted(state.seen - state.waiting, self._counted)}")
+            say(f"{self._interface}, since the start: {tables.accounted(state.seen - state.waiting, self._counters)}")
             if state.waiting:
                 say(f"{self._interface}: {state.waiting} frames were left in the ring")
             notes = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -48,6 +49,7 @@ def test_it_ends_within_five_seconds_and_keeps_all(port: Mirror, tmp_path: Path,
     assert f"{FRAMES} VLAN tags put back" in done.err
     found = lines(episodes.read_text("utf-8"))
     assert len(found) > 10
+    assert not any("partial" in note for one in found for note in one["notes"])
     assert sorted(stored(store)) == sorted(one["id"] for one in found)
     violations = [one for one in found if one["verdict"] == "violation"]
     assert sorted(ID.findall(done.out)) == sorted(one["id"][:8] for one in violations)
@@ -95,7 +97,10 @@ def test_an_episode_is_told_on_an_idle_link_and_survives_kill_9(port: Mirror, tm
     ids = ID.findall(done.out)
     assert len(ids) == 1
     assert [one[:8] for one in while_it_ran] == [one[:8] for one in stored(store)] == ids
-    _gone_soon(watch.process.pid)
+    until = time.monotonic() + 10
+    while processes(port):  # the one that reads the ring ends too: it finds nobody to tell
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def closed_connection(folder: Path) -> Path:
@@ -118,17 +123,39 @@ def closed_connection(folder: Path) -> Path:
     return path
 
 
-def _gone_soon(pid: int) -> None:
-    """The process that read the ring ends too: it finds nobody to tell."""
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        listed = subprocess.run(
-            ["pgrep", "-f", "wardwatch watch m1"], capture_output=True, text=True, check=False
-        ).stdout
-        if not listed.split():
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"still there after {pid} was killed: {listed}")
+def processes(port: Mirror) -> list[int]:
+    """Those in the sensor's namespace."""
+    there = Path(f"/run/netns/{port.sensor}").stat().st_ino
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (path / "ns" / "net").stat().st_ino == there:
+                found.append(int(path.name))
+    return found
+
+
+def test_what_is_lost_is_counted_and_makes_a_view_partial(port: Mirror, tmp_path: Path) -> None:
+    """While the sensor stands still, a small ring takes what fits."""
+    config, out = tmp_path / "small.toml", tmp_path / "episodes"
+    config.write_text(CONFIG.read_text("utf-8") + "\n[capture]\nring_mebibytes = 2\n", "utf-8")
+    with watching(port, "--no-store", "--config", config, "--episodes", out) as watch:
+        held = processes(port)
+        assert held
+        for one in held:
+            os.kill(one, signal.SIGSTOP)
+        port.send(CAPTURE, "--topspeed")
+        for one in held:
+            os.kill(one, signal.SIGCONT)
+        done = watch.stop()
+    sums = accounted(done)
+    assert sums["frames"] == FRAMES == sums["classified"] + sums["ignored"] + sums["dropped"]
+    lost = re.search(r"(\d+) kernel_ring", done.err)
+    assert lost is not None
+    assert 0 < int(lost[1]) < FRAMES
+    assert "times the ring was full" in done.err
+    found = lines(out.read_text("utf-8"))
+    assert found
+    assert all("partial view: frames were lost" in one["notes"] for one in found)
 
 
 def test_down_up_and_gone_and_back(port: Mirror) -> None:
