@@ -50,7 +50,7 @@ MEDIA = RuleMatch(UNKNOWN_CALL, f"{UNKNOWN_CALL}/media", Strength.SUPPORTING, "c
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
 NO_VLAN = 0xFFFF
 MAX_DEVICES = 65536
-MAX_ADDRESSES = 65536  # whose text is remembered
+MAX_ADDRESSES = 8192  # whose text, and what signatures say of them, is remembered
 MAPPED = b"\0" * 10 + b"\xff\xff"
 
 # The clue's fields that are read here, in this order: rows as tuples cost a tenth of rows as records.

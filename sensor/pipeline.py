@@ -245,12 +245,16 @@ class Pipeline:
                 self._scanner.reset()
                 self._beginnings.reset()
             index = first
-            scanned = self._scanner.read(batch, room(), self._beginnings.spare_bytes)
-            for clues, kept in scanned.parts:
-                self._beginnings.read(clues, kept)
-            self._beginnings.forget(scanned.ended[1]["flow_id"])
-            yield self._accounted(scanned, batch)
+            yield self._accounted(self._scan(batch, room()), batch)
         yield self._scanner.finish(room())
+
+    def _scan(self, batch: Batch, room: Room = HEAP) -> Scanned:
+        """One batch through the compiled loop and the decoders beside it."""
+        scanned = self._scanner.read(batch, room, self._beginnings.spare_bytes)
+        for clues, kept in scanned.parts:
+            self._beginnings.read(clues, kept)
+        self._beginnings.forget(scanned.ended[1]["flow_id"])
+        return scanned
 
     def _ticked(self, batch: Batch, room: Room) -> Scanned:
         """A batch without frames: time goes on, or there is something to account for."""

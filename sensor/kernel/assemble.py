@@ -36,12 +36,19 @@ STREAM = np.dtype([("flow_id", "<i8"), ("slot", "<i4"), ("side", "<i4"), ("have"
 STREAMS = 2048  # beyond, the oldest is given up
 STREAM_BYTES = 32768  # room for each
 HELD_BYTES = 20480  # longer ones are the decoders'
-A_NEXT, A_HELD, A_SIZE = range(3)  # slots of the pool's `control`: the stream that makes room next; bytes that are held
+# Slots of the pool's `control`: the place that makes room next, bytes that are held, places in use so far, and those that are free.
+A_NEXT, A_HELD, A_TOUCHED, A_FREE, A_SIZE = range(5)
 
 # What a flow row says of a side's stream: 0 nothing yet, above 0 its place in the pool, counted from 1.
 DECODERS, SETTLED = -1, -2
 
 WAIT, DONE, GIVE = 0, 1, 2  # what becomes of a clue: no clue yet, a clue of its own kind, one for the decoders
+
+
+def stream_pool():
+    """Beginnings of streams: whose they are, their bytes, their control, and the places that came free."""
+    memory = np.zeros(STREAMS * STREAM_BYTES, np.uint8)  # taken as it is touched
+    return np.zeros(STREAMS, STREAM), memory, np.zeros(A_SIZE, np.int64), np.zeros(STREAMS, np.int32)
 
 
 @inlined
@@ -57,11 +64,32 @@ def set_place(row, side, place):
         row["pool_1"] = place
 
 
+def give_back(pool, places):
+    """Frees what flows that ended still held: `places` as their rows say."""
+    streams, _, control, free = pool
+    held = places[places > 0] - 1
+    if len(held):
+        control[A_HELD] -= streams["have"][held].sum()
+        streams["have"][held] = 0
+        free[control[A_FREE] : control[A_FREE] + len(held)] = held
+        control[A_FREE] += len(held)
+
+
 @compiled
-def take_stream(flows, streams, control, notices, row, slot, side):
-    """A stream of the pool for this side of a flow; whoever had it longest makes room. Returns its place, from 1."""
-    place = control[A_NEXT]
-    control[A_NEXT] = (place + 1) % streams.shape[0]
+def take_stream(flows, streams, control, free, notices, row, slot, side):
+    """A stream of the pool for this side of a flow; where all are taken, one makes room in turn. Returns its place, from 1.
+
+    The place that came free last is taken first: its memory has been touched, and lately.
+    """
+    if control[A_FREE] > 0:
+        control[A_FREE] -= 1
+        place = np.int64(free[control[A_FREE]])
+    elif control[A_TOUCHED] < streams.shape[0]:
+        place = control[A_TOUCHED]
+        control[A_TOUCHED] += 1
+    else:
+        place = control[A_NEXT]
+        control[A_NEXT] = (place + 1) % streams.shape[0]
     stream = streams[place]
     if stream["have"] > 0:
         old = flows[stream["slot"]]
@@ -78,12 +106,14 @@ def take_stream(flows, streams, control, notices, row, slot, side):
 
 
 @compiled
-def free_stream(row, side, streams, control, instead):
+def free_stream(row, side, streams, control, free, instead):
     """The stream is over for this pool; `instead` is what the flow row says from now on."""
     place = place_of_stream(row, side)
     if place > 0:
         control[A_HELD] -= streams[place - 1]["have"]
         streams[place - 1]["have"] = 0
+        free[control[A_FREE]] = place - 1
+        control[A_FREE] += 1
     set_place(row, side, instead)
 
 
@@ -93,11 +123,11 @@ def add_segment(buf, clue, flows, pool, notices, rules, found):
 
     WAIT: it says nothing yet, or nothing any more; DONE: it is a clue of its own kind; GIVE: the decoders read it.
     """
-    streams, memory, control = pool
+    streams, memory, control, free = pool
     row = flows[clue["slot"]]
     side = np.int64(clue["side"])
     if clue["flags"] & HELLO_BEGINS:  # what was put together before is not of this stream
-        free_stream(row, side, streams, control, 0)
+        free_stream(row, side, streams, control, free, 0)
     place = place_of_stream(row, side)
     if place == SETTLED:
         return WAIT, False
@@ -109,7 +139,7 @@ def add_segment(buf, clue, flows, pool, notices, rules, found):
         if sequence != 0 or length > HELD_BYTES:
             set_place(row, side, DECODERS)
             return GIVE, False
-        place = take_stream(flows, streams, control, notices, row, np.int64(clue["slot"]), side)
+        place = take_stream(flows, streams, control, free, notices, row, np.int64(clue["slot"]), side)
     stream = streams[place - 1]
     have = np.int64(stream["have"])
     base = (place - 1) * STREAM_BYTES
@@ -126,7 +156,7 @@ def add_segment(buf, clue, flows, pool, notices, rules, found):
         # Both pieces go to the decoders in one clue: the first `name_length` bytes begin the stream, the rest lies at `sequence`.
         clue["name_length"] = have
         clue["sequence"] = sequence + skipped
-        free_stream(row, side, streams, control, DECODERS)
+        free_stream(row, side, streams, control, free, DECODERS)
         return GIVE, True
     stream["have"] = have + count
     control[A_HELD] += count
@@ -135,7 +165,7 @@ def add_segment(buf, clue, flows, pool, notices, rules, found):
     what = judge(memory, clue, row, rules, found)
     if what == WAIT:
         return WAIT, False
-    free_stream(row, side, streams, control, SETTLED if what == DONE else DECODERS)
+    free_stream(row, side, streams, control, free, SETTLED if what == DONE else DECODERS)
     if what == DONE and clue["kind"] == KIND_SEGMENT:
         return WAIT, False  # it says nothing
     return what, True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sensor.kernel import layout
-from sensor.kernel.assemble import A_HELD, A_SIZE, STREAM, STREAM_BYTES, STREAMS
+from sensor.kernel.assemble import A_HELD, give_back, stream_pool
 from sensor.kernel.clock import move_on
 from sensor.kernel.copies import new_memory
 from sensor.kernel.dialect import PREFIX_BYTES
@@ -122,8 +122,7 @@ class Scanner:
         self.hours = np.zeros(layout.HOURS, layout.HOUR)
         self.scratch = scratch_memory()
         self.pool = new_pool()
-        # Beginnings of streams: whose they are, their bytes, and their control.
-        self.streams = np.zeros(STREAMS, STREAM), np.zeros(STREAMS * STREAM_BYTES, np.uint8), np.zeros(A_SIZE, np.int64)
+        self.streams = stream_pool()
         self.copies = new_memory(used=drop_duplicates)
         self.seed = np.uint64(seed)
         self.reset()
@@ -207,6 +206,9 @@ class Scanner:
         slots[:] = self.ended[:count]
         rows = room.take(count, layout.FLOW)
         np.take(self.flows, slots, out=rows, mode="clip")
+        for place in ("pool_0", "pool_1"):
+            give_back(self.streams, rows[place])
+            self.flows[place][slots] = 0
         return slots, rows
 
     @property

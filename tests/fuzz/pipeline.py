@@ -83,10 +83,11 @@ class Line:
         line, scanner = self.pipeline, self.pipeline._scanner
         before = int(scanner.counters.sum())
         for batch in _batches(frames):
-            line._take(scanner.read(batch))
+            line._take(line._scan(batch))
         line._take(scanner.finish())
         line._take(None)
         scanner.reset()
+        line._beginnings.reset()
         if int(scanner.counters.sum()) - before != len(frames):
             raise AccountsError(f"{len(frames)} frames, {int(scanner.counters.sum()) - before} counted")
         if line._follower.flows or line._follower.listed:

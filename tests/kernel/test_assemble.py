@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sensor.kernel import layout
-from sensor.kernel.assemble import STREAMS
+from sensor.kernel.assemble import A_FREE, A_TOUCHED, STREAMS
 from sensor.model import Batch
 from tests.decode import samples
 from tests.kernel.harness import Frame, Loop, packed, segment
@@ -101,6 +101,24 @@ def test_the_oldest_makes_room_and_is_counted():
 
 def held(loop: Loop) -> Any:
     return loop.scanner.streams[2]
+
+
+def test_places_come_free_and_are_taken_again():
+    loop = Loop(1 << 13)
+    for number in range(3):
+        whole = Talk(port=1000 + number).client(HELLO[:20], HELLO[20:]).frames
+        assert clues_of(whole, loop=loop) == [(layout.KIND_TLS, layout.READ_PENDING, HELLO)]
+    assert places(loop) == (1, 1)  # one place served all three
+    clues_of(half_open(0) + half_open(1), loop=loop)
+    assert places(loop) == (2, 0)
+    loop.take(loop.scanner.finish())  # flows that end in the middle of a hello give theirs back
+    assert places(loop) == (2, 2)
+    assert int(held(loop)[1]) == 0
+
+
+def places(loop: Loop) -> tuple[int, int]:
+    """How many places of the pool were ever taken, and how many of them are free."""
+    return int(held(loop)[A_TOUCHED]), int(held(loop)[A_FREE])
 
 
 def test_nothing_is_held_once_it_is_judged():
