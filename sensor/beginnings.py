@@ -22,6 +22,8 @@ from sensor.held_streams import HeldStreams
 from sensor.kernel import layout
 from sensor.kernel.first import CLIENT, MATCHES, SERVER, TCP, TOO_SHORT, first_bytes
 from sensor.kernel.fnv import fnv1a_128
+from sensor.kernel.gather import beginnings_of
+from sensor.kernel.state import CLUES_PER_CALL
 from sensor.model import Malformed
 from sensor.quic_flows import QuicFlows
 
@@ -61,6 +63,7 @@ class Beginnings:
     def __init__(self, rules: Sieve) -> None:
         """`rules`: of first bytes, as the loop has them."""
         self.counts: Counter[str] = Counter()
+        self._indexes = np.zeros(CLUES_PER_CALL, np.int64)
         self._rules = rules
         self._streams = HeldStreams(self.counts)  # by flow and side: flow id * 2 + side
         self._named: set[int] = set()  # sides whose hello had a name: the other side's certificate tells nothing new
@@ -94,10 +97,9 @@ class Beginnings:
 
         `kept`: the payloads one after the other, and room behind them.
         """
-        kinds = clues["kind"]
-        dns = (clues["src_port"] == layout.PORT_DNS) | (clues["dst_port"] == layout.PORT_DNS)
-        wanted = ((kinds == layout.KIND_SEGMENT) & ~dns) | (kinds == layout.KIND_QUIC) | (kinds == layout.KIND_DTLS)
-        indexes = np.flatnonzero(wanted & (clues["read"] == layout.READ_HAND_OVER))
+        if len(clues) > len(self._indexes):
+            self._indexes = np.zeros(len(clues), np.int64)
+        indexes = self._indexes[: beginnings_of(clues, self._indexes)]
         if not len(indexes):
             return
         payloads = _Payloads(kept, int(clues["length"].sum()))
@@ -120,8 +122,9 @@ class Beginnings:
                 if before:  # what the loop had put together
                     self._segment(clue, key, 0, payload[:before], payloads)
                 self._segment(clue, key, sequence, payload[before:], payloads)
-        silent = indexes[clues["read"][indexes] == layout.READ_DONE]
-        clues["length"][silent] = 0
+        for index in indexes.tolist():
+            if clues[index]["read"] == layout.READ_DONE:  # it said nothing
+                clues[index]["length"] = 0
 
     def _segment(self, clue: Any, key: int, sequence: int, payload: bytes, payloads: _Payloads) -> None:
         stream = self._streams.add(key, sequence, payload)

@@ -6,7 +6,17 @@ import numpy as np
 
 from sensor.kernel.assemble import WAIT, add_segment
 from sensor.kernel.compiling import compiled
-from sensor.kernel.layout import KIND_HTTP, KIND_MEDIA, KIND_NEW_FLOW, KIND_SEGMENT, KIND_TLS, PORT_DNS
+from sensor.kernel.layout import (
+    KIND_DTLS,
+    KIND_HTTP,
+    KIND_MEDIA,
+    KIND_NEW_FLOW,
+    KIND_QUIC,
+    KIND_SEGMENT,
+    KIND_TLS,
+    PORT_DNS,
+    READ_HAND_OVER,
+)
 
 
 @compiled
@@ -59,3 +69,19 @@ def gather(buf, joined, scanned, clues, kept, flows, streams, notices, rules, fo
         used += length
         written += 1
     return written, used
+
+
+@compiled
+def beginnings_of(clues, indexes):
+    """Leaves the places of those clues in `indexes` that hand over how a flow begins; returns how many there are."""
+    count = 0
+    for i in range(clues.shape[0]):
+        clue = clues[i]
+        if clue["read"] != READ_HAND_OVER:
+            continue
+        kind = clue["kind"]
+        stream = kind == KIND_SEGMENT and clue["src_port"] != PORT_DNS and clue["dst_port"] != PORT_DNS
+        if stream or kind in (KIND_QUIC, KIND_DTLS):
+            indexes[count] = i
+            count += 1
+    return count
