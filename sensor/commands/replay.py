@@ -67,7 +67,9 @@ def run(options: argparse.Namespace) -> int:
             lines.statement(totals.statement)
         progress.stop()
         keeper.observed(observations, totals.statement)
-        read = zip(source.sources, planned.files, strict=True)
+        read = (
+            zip(source.sources, planned.files, strict=True) if keeper.stores else ()
+        )  # a digest reads all of a capture
         keeper.finish([(info, digest_of(path)) for info, path in read if info.path != "-"])
         with standard_output():
             if not options.json:
