@@ -43,9 +43,11 @@ class _Payloads:
     """The bytes that clues point into, and room behind them."""
 
     def __init__(self, kept: NDArray[np.uint8], used: int) -> None:
-        self.read = kept[:used].tobytes()
         self._kept = kept
         self._used = used
+
+    def read(self, start: int, length: int) -> bytes:
+        return self._kept[start : start + length].tobytes()
 
     def put(self, data: bytes) -> tuple[int, int]:
         """Where these bytes now lie; (0, 0) where there is no more room."""
@@ -112,7 +114,7 @@ class Beginnings:
                 self._streams.begin_anew(key)
             elif key in self._streams.settled:
                 continue
-            payload = payloads.read[start : start + length]
+            payload = payloads.read(start, length)
             clue = clues[index]
             if kind == layout.KIND_QUIC:
                 self._datagram(clue, key, payload, payloads)

@@ -92,11 +92,10 @@ class HandOver:
         """Reads every clue that was handed over; returns the clues and answers with what was found put in."""
         extra = _Extra()
         indexes = np.flatnonzero(clues["read"] == layout.READ_HAND_OVER)
-        payloads = kept.tobytes()
         for index, row in zip(indexes.tolist(), clues[FIELDS][indexes].tolist(), strict=True):
             kind, flow_id, side, start, length, sequence, name_id, src_port, dst_port, proto = row
             key = flow_id * 2 + side
-            payload = payloads[start : start + length]
+            payload = kept[start : start + length].tobytes()
             clue = clues[index]
             if kind == layout.KIND_SEGMENT:
                 if key in self._streams.settled:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 if "cffi" not in sys.modules:
-    # Where cffi is installed, Numba makes ready for its types at the first call, which reads a grammar of the C language: a tenth
-    # of a second at every start, for nothing that is used here. So it meets an environment without, and others do not.
+    # Where cffi is installed, Numba makes ready for its types at the first call, which reads a grammar of the C language: time at
+    # every start (`python -X importtime` shows it), for nothing that is used here. So it meets an environment without.
     sys.modules["cffi"] = None  # type: ignore[assignment]  # how the import system is told that there is none
 
     del sys.modules["cffi"]
