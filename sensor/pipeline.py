@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -89,6 +90,7 @@ class Pipeline:
         on_progress: Callable[[int], None] | None = None,
         visibility: VisibilitySet | None = None,
         on_observation: Callable[[Observation], None] | None = None,
+        repeatable: bool = False,
         on_account: Callable[[Account], None] | None = None,
         close_every_ns: int = CLOSE_EVERY_NS,
     ) -> None:
@@ -99,8 +101,7 @@ class Pipeline:
         `on_account` is told by a live source, now and then, what became of all frames so far. `close_every_ns` of packet time:
         how often episodes are looked for that are over, which says when they are told and not what.
         """
-        seed = settings.sensor.hash_seed
-        seeds = [secrets.randbits(63) if seed is None else (seed + i) % (1 << 63) for i in range(3)]
+        seeds = _seeds(settings, policy, repeatable=repeatable)
         self._policy = policy
         self._separate = separate
         self._contexts = frozenset(app.id for app in signatures.apps.values() if app.context)
@@ -360,3 +361,17 @@ class Pipeline:
                 names=episode.names,
             )
         )
+
+
+def _seeds(settings: Settings, policy: Policy, *, repeatable: bool) -> list[int]:
+    """Seeds of the hashes of scanner, names and joiner, 63 bits each.
+
+    Memories of fixed size forget by hash what there is no room for. A capture that is read again must give the same again: then
+    the policy seeds, which who sends packets does not know. On a live port chance does.
+    """
+    seed = settings.sensor.hash_seed
+    if seed is None and not repeatable:
+        return [secrets.randbits(63) for _ in range(3)]
+    if seed is None:
+        seed = int.from_bytes(hashlib.sha256(policy.hash.encode()).digest()[:8], "big")
+    return [(seed + i) % (1 << 63) for i in range(3)]

@@ -95,7 +95,7 @@ class IdleSettings:
 
 @dataclass(frozen=True, slots=True)
 class SensorSettings:
-    """Sizes of what the sensor remembers. `drop_duplicates`: packets that the mirror shows twice. `hash_seed` None: a new one for each run."""
+    """Sizes of what the sensor remembers. `drop_duplicates`: packets that the mirror shows twice. `hash_seed` None: chosen by the pipeline."""
 
     flow_table_rows: int = 1 << 20
     dns_memory_rows: int = 1 << 18

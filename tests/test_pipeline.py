@@ -124,3 +124,17 @@ def test_flows_that_begin_alike_at_other_ports_share_no_match(tmp_path: Path) ->
                 writer.writepkt(data, 1_700_000_000 + number + step / 10)
     episodes = replayed(setup.read(None), [path])[0]
     assert [(one["app"], one["flows"]) for one in episodes] == [("whatsapp", 1)]
+
+
+def test_reading_again_forgets_the_same() -> None:
+    """Memories of fixed size forget by hash: of a replay the policy seeds it, on a live port chance."""
+
+    def seeds(made: setup.Setup, *, repeatable: bool) -> tuple[int, ...]:
+        given = made.settings, made.signatures, made.policy, made.networks
+        one = Pipeline(*given, on_episode=lambda _: None, repeatable=repeatable)
+        return int(one._scanner.seed), int(one._names.seed), int(one._joiner.seed)
+
+    plain, other = setup.read(None), setup.read(str(CONFIG))
+    assert seeds(plain, repeatable=True) == seeds(plain, repeatable=True)
+    assert seeds(plain, repeatable=True) != seeds(other, repeatable=True)
+    assert seeds(plain, repeatable=False) != seeds(plain, repeatable=False)

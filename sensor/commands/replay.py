@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
             on_progress=progress.update if progress.shown else None,
             visibility=made.visibility,
             on_observation=observe,
+            repeatable=True,
         )
         totals = pipeline.run(source)
         if totals.statement is not None:
