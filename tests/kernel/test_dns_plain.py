@@ -20,7 +20,7 @@ from tests import captures
 from tests.decode import samples
 from tests.decode.samples import u16, vector16
 from tests.kernel.harness import payloads
-from tests.kernel.test_headers import address
+from tests.kernel.packets import address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,25 +21,15 @@ from tests import captures
 
 if TYPE_CHECKING:
     from pathlib import Path
+from tests.kernel.packets import GRE, TCP, UDP, Seen, ether, ipv4, ipv6, look, tcp, udp, wrapped
 from tests.kernel.test_headers import (
     DESTINATION,
     FRAGMENT_FIRST,
     FRAGMENT_LATER,
     FRAGMENT_ONLY,
-    GRE,
     HOP,
     PLAIN_LINKS,
     ROUTING,
-    TCP,
-    UDP,
-    Seen,
-    ether,
-    ipv4,
-    ipv6,
-    look,
-    tcp,
-    udp,
-    wrapped,
 )
 
 # What scapy and dpkt make of the same frames.

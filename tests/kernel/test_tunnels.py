@@ -17,22 +17,8 @@ from sensor.capture import open_paths
 from sensor.kernel import fields
 from sensor.kernel.headers import MAX_TUNNELS
 from tests import captures
+from tests.kernel.packets import MACS, SNAP, UDP, Seen, ether, ether_type, ipv4, ipv6, look, pppoe, tcp, udp, wifi
 from tests.kernel.test_alone import check
-from tests.kernel.test_headers import (
-    MACS,
-    SNAP,
-    UDP,
-    Seen,
-    ether,
-    ether_type,
-    ipv4,
-    ipv6,
-    look,
-    pppoe,
-    tcp,
-    udp,
-    wifi,
-)
 from tests.proofs import proves
 
 if TYPE_CHECKING:
