@@ -1,0 +1,1 @@
+"""The API and the page: FastAPI routes, templates and static files over `sensor.services`."""

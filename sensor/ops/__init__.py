@@ -1,0 +1,1 @@
+"""Running the sensor: doctor, installation, retention, health, metrics."""

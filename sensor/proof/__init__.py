@@ -1,0 +1,1 @@
+"""Proof packs, their verification, and reports."""
