@@ -26,6 +26,7 @@ VERSIONS = (
     "0002",
     "0003",
     "0004",
+    "0005",
 )  # the migrations in migrations/versions, oldest first; a test holds them equal
 VERSION = VERSIONS[-1]
 APPLICATION = "wardwatch"
@@ -252,4 +253,21 @@ sightings = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("details", Text, nullable=False),  # JSON object: the whole record
     Index(None, "hour_ns", "network"),
+)
+
+# The chain of hashes: each link holds the hash of the one before. Retention takes `content` and `salt`, and leaves the rest.
+chain = Table(
+    "chain",
+    metadata,
+    Column(
+        "sequence", BigInteger, primary_key=True, autoincrement=False
+    ),  # from 1, without gaps: chain.append gives it
+    Column("recorded_ns", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("content", Text),  # canonical JSON
+    Column("salt", Text),  # nobody finds out by trying what a content was whose hash alone is left
+    Column("content_sha256", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index(None, "kind", "sequence"),
 )

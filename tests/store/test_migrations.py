@@ -132,6 +132,13 @@ def test_the_schema_is_one_that_postgresql_takes(psql: list[str], store: Store) 
             refused = run(psql, statement)
             assert refused.returncode != 0
             assert "is append-only" in refused.stderr
+    for statement in ("UPDATE chain SET hash = ''", "DELETE FROM chain", "TRUNCATE chain"):
+        assert (
+            run(psql, "INSERT INTO chain VALUES (1, 0, '', '', '', '', '', '') ON CONFLICT DO NOTHING").returncode == 0
+        )
+        refused = run(psql, statement)
+        assert "chain is append-only" in refused.stderr
+    assert run(psql, "UPDATE chain SET content = NULL, salt = NULL").returncode == 0
     refused = run(psql, "DELETE FROM sightings")
     assert "sightings is append-only" in refused.stderr
     store.append([episode(), episode(app=None, candidates=("whatsapp", "zoom"))])
