@@ -45,6 +45,7 @@ SQLSTATE = {
     "28": "refuses the login",
     "3D": "does not exist",
     "42501": UNWRITABLE,
+    "25006": UNWRITABLE,
     "XX001": DAMAGED,
     "XX002": DAMAGED,
 }

@@ -28,7 +28,7 @@ def open_engine(url_or_path: str | Path, *, create: bool, read_only: bool, wait_
     if path is None:
         url = os.fspath(url_or_path)
         place = url.split("://", 1)[0] + " database"  # the rest of the URL may hold a password
-        engine = _server_engine(url, place, wait_s)
+        engine = _server_engine(url, place, wait_s, read_only=read_only)
     else:
         place = str(path)
         _prepare_file(path, create=create)
@@ -59,7 +59,7 @@ def _file_of(text: str) -> Path | None:
     return Path(url.database)
 
 
-def _server_engine(url: str, place: str, wait_s: float) -> Engine:
+def _server_engine(url: str, place: str, wait_s: float, *, read_only: bool) -> Engine:
     try:
         engine = create_engine(make_url(url), pool_pre_ping=True)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
@@ -69,6 +69,8 @@ def _server_engine(url: str, place: str, wait_s: float) -> Engine:
         @event.listens_for(engine, "begin")
         def bound_waiting(connection: Connection) -> None:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(wait_s * 1000)}")
+            if read_only:
+                connection.exec_driver_sql("SET TRANSACTION READ ONLY")
 
     return engine
 

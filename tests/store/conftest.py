@@ -17,9 +17,26 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "store" / "wardwatch.db"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, place: Path) -> str:
+    """Where a store is, or is to be, on either engine."""
+    if request.param == "sqlite":
+        return str(place)
+    found: str = request.getfixturevalue("cluster").store()
+    return found
+
+
 @pytest.fixture
-def store(place: Path) -> Iterator[Store]:
+def store(url: str) -> Iterator[Store]:
     """An empty store that knows the test's policies and signatures."""
+    with open_store(url) as opened:
+        opened.append((), snapshots=KNOWN)
+        yield opened
+
+
+@pytest.fixture
+def sqlite_store(place: Path) -> Iterator[Store]:
+    """As `store`, where a test is about SQLite itself."""
     with open_store(place) as opened:
         opened.append((), snapshots=KNOWN)
         yield opened

@@ -48,8 +48,8 @@ def test_file_and_folder_are_their_owners_only(place: Path) -> None:
     assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
 
 
-def test_the_settings_that_durability_rests_on(store: Store) -> None:
-    with store._engine.connect() as connection:
+def test_the_settings_that_durability_rests_on(sqlite_store: Store) -> None:
+    with sqlite_store._engine.connect() as connection:
         found = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")

@@ -17,6 +17,15 @@ EVERYTHING = Filter(outcomes=None)
 
 @pytest.fixture
 def filled(store: Store) -> Store:
+    return fill(store)
+
+
+@pytest.fixture
+def sqlite_filled(sqlite_store: Store) -> Store:
+    return fill(sqlite_store)
+
+
+def fill(store: Store) -> Store:
     store.append(
         [
             episode(range(10, 12), device="mac:1"),
@@ -123,8 +132,10 @@ APP_KEYS = ("zoom", "zoom#call")  # of the store below
     ],
 )
 @pytest.mark.parametrize("after", [None, Cursor(45, "x")])
-def test_lists_are_read_in_an_indexs_order(filled: Store, chosen: Filter, columns: str, after: Cursor | None) -> None:
-    with filled._engine.connect() as connection:
+def test_lists_are_read_in_an_indexs_order(
+    sqlite_filled: Store, chosen: Filter, columns: str, after: Cursor | None
+) -> None:
+    with sqlite_filled._engine.connect() as connection:
         asked = queries(connection, chosen, 100, after)
         assert len(asked) == (1 if chosen.app is None else len(APP_KEYS))
         for query in asked:

@@ -13,8 +13,6 @@ from sensor.errors import StoreError
 from sensor.store import Sighting, open_store, parts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sensor.store import Store
 
 HOUR_NS = 3_600_000_000_000
@@ -91,9 +89,9 @@ def test_hostile_names_are_kept_as_visible_text(store: Store) -> None:
     assert len(store.sightings(network="a\0b\udc80")) == 1
 
 
-def test_what_was_stored_is_there_after_reopening(place: Path, store: Store) -> None:
+def test_what_was_stored_is_there_after_reopening(url: str, store: Store) -> None:
     store.observe([sighting()])
-    with open_store(place, read_only=True) as again:
+    with open_store(url, read_only=True) as again:
         assert len(again.sightings()) == 1
         with pytest.raises(StoreError):
             again.observe([sighting("tor")])
