@@ -27,6 +27,7 @@ VERSIONS = (
     "0003",
     "0004",
     "0005",
+    "0006",
 )  # the migrations in migrations/versions, oldest first; a test holds them equal
 VERSION = VERSIONS[-1]
 APPLICATION = "wardwatch"
@@ -224,12 +225,14 @@ heads = Table(
     Column("listed", SmallInteger, nullable=False),  # 1 where lists show it: judged last under this lineage
     # Larger than that of whatever it shares packets or its id with and that was judged before it.
     Column("judged", BigInteger, nullable=False, server_default="0"),
-    Column("state", Text, nullable=False),
+    Column("state", Text, nullable=False),  # of follow-up: a copy
+    Column("changed_ns", BigInteger, nullable=False, server_default="0"),  # when this row was last written
     ForeignKeyConstraint(
         ["episode_id", "lineage_id", "step"], ["revisions.episode_id", "revisions.lineage_id", "revisions.step"]
     ),
     Index(None, "subject_id", "start_ns"),
     Index(None, "merged_into"),
+    Index(None, "changed_ns"),
     Index(None, "listed", "start_ns", "episode_id"),
     Index(None, "listed", "outcome", "start_ns", "episode_id"),
     Index(None, "listed", "outcome", "app_key", "start_ns", "episode_id"),

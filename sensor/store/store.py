@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sensor.store import reading, sightings, writing
+from sensor.store import chain, reading, sightings, writing
+from sensor.store.access import Access
+from sensor.store.columns import ColumnCache
 from sensor.store.failures import translated
+from sensor.store.follow_up import FollowUps
+from sensor.store.lookup import Lookup
 from sensor.store.records import AppendResult, Counts, Cursor, Filter, Row, Sighting, Snapshots, StoredEpisode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from sqlalchemy import Engine
@@ -27,7 +30,10 @@ class Store:
     def __init__(self, engine: Engine, place: str) -> None:
         self._engine = engine
         self._place = place
-        self._file = _identity(place) if engine.dialect.name == "sqlite" else None
+        self.follow_up = FollowUps(engine, place)
+        self.access = Access(engine, place)
+        self.columns = ColumnCache(engine, place)
+        self.lookup = Lookup(engine, place)
 
     def append(self, episodes: Sequence[Episode], *, snapshots: Snapshots = NOTHING) -> AppendResult:
         """Store what is new in `episodes`, all or nothing; returns after the commit is on disk.
@@ -82,14 +88,15 @@ class Store:
         with translated(self._place):
             return sightings.listed(self._engine, network, kind, since_ns, until_ns)
 
+    def link(self, kind: str, content: Mapping[str, object]) -> None:
+        """Add one link to the chain of hashes: something that was done or read."""
+        with translated(self._place), self._engine.begin() as connection:
+            chain.append(connection, kind, content)
+
     def counts(self) -> Counts:
         """How much the store holds."""
         with translated(self._place):
             return reading.counts(self._engine)
-
-    def is_there(self) -> bool:
-        """Whether the file that was opened is still the one of that name; what is written to another one is lost."""
-        return self._file is None or _identity(self._place) == self._file
 
     def close(self) -> None:
         """Let go of the database; what was appended is on disk already."""
@@ -102,11 +109,3 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -6,7 +6,7 @@ import hashlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, Table, bindparam, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sensor.model import Episode
 
 ATTEMPTS = 5
+HEADS_LOCK = 0x68656164  # "head": an advisory lock
 Pair = tuple[str, str]
 
 
@@ -165,16 +166,33 @@ def _flush(connection: Connection, ledger: Ledger, now_ns: int) -> None:
     _insert(connection, schema.revisions, revisions)
     _insert(connection, schema.evidence, evidence)
     _insert(connection, schema.names, names)
-    _insert(connection, schema.heads, [head_values(head, head.view) for head in made if head.view])
-    _update_heads(connection, [head_values(head, head.view) for head in changed if head.view])
+    written = {"changed_ns": changed_ns(connection, now_ns)} if ledger.dirty else {}
+    _insert(connection, schema.heads, [head_values(head, head.view) | written for head in made if head.view])
+    _update_heads(connection, [_without_state(head_values(head, head.view)) | written for head in changed if head.view])
     _update_heads(
         connection,
         [
-            {"episode_id": head.episode_id, "lineage_id": head.lineage_id, "listed": int(head.listed)}
+            {"episode_id": head.episode_id, "lineage_id": head.lineage_id, "listed": int(head.listed), **written}
             for head in changed
             if not head.view
         ],
     )
+
+
+def changed_ns(connection: Connection, now_ns: int) -> int:
+    """When heads are written: who commits later has a later time, also where the clock went back.
+
+    On PostgreSQL others wait here until the transaction ends.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(HEADS_LOCK)))  # SQLite's only writer is this one already
+    last = connection.scalar(select(func.max(schema.heads.c.changed_ns))) or 0
+    return max(now_ns, last + 1)
+
+
+def _without_state(values: Values) -> Values:
+    """Follow-up alone changes the state of what is there."""
+    return {name: value for name, value in values.items() if name != "state"}
 
 
 def _insert(connection: Connection, table: Table, rows: list[Values]) -> None:

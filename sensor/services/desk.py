@@ -1,0 +1,48 @@
+"""All services over one store and one configuration: what the API and the commands work with."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from sensor import setup as setting_up
+from sensor.services.follow_up import FollowUp
+from sensor.services.material import Material
+from sensor.services.overview import Overview
+from sensor.services.status import Status
+from sensor.services.violations import Violations
+from sensor.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sensor.setup import Setup
+    from sensor.store import Store
+
+
+class Desk:
+    """`violations`, `follow_up`, `overview` and `status` are what can be asked and done."""
+
+    def __init__(self, store: Store, setup: Setup, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self.store = store
+        self.setup = setup
+        self.material = Material.of(store, setup, now_ns=now_ns)
+        self.violations = Violations(self.material)
+        self.follow_up = FollowUp(self.material)
+        self.overview = Overview(self.material, self.violations)
+        self.status = Status(self.material)
+
+    @classmethod
+    def open(cls, config_file: str | None, store_url: str | None = None) -> Self:
+        """The store must be there already or is made. Raises ConfigError, SignatureError, StoreError."""
+        made = setting_up.read(config_file)
+        return cls(open_store(store_url or made.settings.store.url), made)
+
+    def close(self) -> None:
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
