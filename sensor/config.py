@@ -74,7 +74,7 @@ def _settings(top: Table, folder: Path, known_apps: Collection[str] | None) -> S
             top.table("sensor", ("flow_table_rows", "dns_memory_rows", "drop_duplicates", "hash_seed", "idle"))
         ),
         capture=_capture(top.table("capture", ("ring_mebibytes", "promiscuous", "filter"))),
-        store=_store(top.table("store", ("url",))),
+        store=_store(top.table("store", ("url", "spool", "spool_mebibytes"))),
         signatures=_signatures(top.table("signatures", ("own",)), folder),
         policy=_Policies(site, networks, devices, known_apps).read(top),
     )
@@ -161,7 +161,12 @@ def _capture(table: Table) -> CaptureSettings:
 
 
 def _store(table: Table) -> StoreSettings:
-    return StoreSettings(url=table.one("url", values.store_url, default_store_url()))
+    default = StoreSettings()
+    return StoreSettings(
+        url=table.one("url", values.store_url, default_store_url()),
+        spool=table.one("spool", values.text, default.spool),
+        spool_mebibytes=table.one("spool_mebibytes", values.whole(1, 65536), default.spool_mebibytes),
+    )
 
 
 def _signatures(table: Table, folder: Path) -> SignatureSettings:

@@ -31,3 +31,7 @@ class CaptureError(WardwatchError):
 
 class StoreError(WardwatchError):
     """A store that cannot be opened, read or written."""
+
+
+class StoreBusyError(StoreError):
+    """It is locked, full or cannot be reached: that may pass."""

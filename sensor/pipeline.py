@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +15,17 @@ from sensor.classify.visibility import KINDS
 from sensor.following import Follower, file_names
 from sensor.handover import HandOver
 from sensor.hellos import Hellos
+from sensor.hourly import KEPT_HOURS, Hourly
 from sensor.kernel import layout
 from sensor.kernel.state import HEAP, Joiner, Names, Scanner
 from sensor.listing import Lister
 from sensor.matching import Matching
 from sensor.model import FRAME
 from sensor.policy import Facts
+from sensor.seeds import seeds_of
 from sensor.settings import HiddenOutcome
 from sensor.stating import Counter
+from sensor.totals import Account, Totals
 from sensor.watching import Watcher, as_episode
 from sensor.worker import LastWords, Progress, can_work, in_worker
 
@@ -37,40 +38,16 @@ if TYPE_CHECKING:
     from sensor.classify.visibility import VisibilitySet
     from sensor.kernel.state import Room, Scanned
     from sensor.listing import FlowRow
-    from sensor.model import Batch, Episode, FrameSource, Observation, SourceState, Verdict
+    from sensor.model import Batch, Episode, FrameSource, Observation, Verdict
     from sensor.networks import Networks
     from sensor.policy import Policy
     from sensor.settings import Settings
-    from sensor.statement import Statement
+    from sensor.statement import NetworkHour
 
 NOTHING = np.zeros(0, np.int64)
 NAME_ROWS = 1 << 20
 TCP = 6
 CLOSE_EVERY_NS = 900 * layout.NS
-
-
-@dataclass(slots=True)
-class Totals:
-    """What passed, by class and reason: `frames` is the exact sum of `counters`."""
-
-    frames: int = 0
-    counters: dict[str, int] = field(default_factory=dict)
-    notices: dict[str, int] = field(default_factory=dict)
-    decoders: dict[str, int] = field(default_factory=dict)
-    flows: int = 0
-    flows_named: int = 0
-    flows_named_by_dns: int = 0
-    excluded_flows: dict[str, int] = field(default_factory=dict)
-    unmonitored_flows: int = 0
-    statement: Statement | None = None  # once everything has been read
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What became of all frames of a live source up to one moment: those it handed on are the exact sum of `counters`."""
-
-    source: SourceState
-    counters: dict[str, int]
 
 
 class Pipeline:
@@ -92,6 +69,7 @@ class Pipeline:
         on_observation: Callable[[Observation], None] | None = None,
         repeatable: bool = False,
         on_account: Callable[[Account], None] | None = None,
+        on_hours: Callable[[tuple[NetworkHour, ...]], None] | None = None,
         close_every_ns: int = CLOSE_EVERY_NS,
     ) -> None:
         """`parallel`: scan in a process of its own where there are two cores; the results are the same.
@@ -99,9 +77,10 @@ class Pipeline:
         `on_progress` is told how many bytes on disk have been read. `visibility`: rules of what hides the use of apps;
         `on_observation` takes each thing so seen, before the episode that the policy may make of it.
         `on_account` is told by a live source, now and then, what became of all frames so far. `close_every_ns` of packet time:
-        how often episodes are looked for that are over, which says when they are told and not what.
+        how often episodes are looked for that are over, which says when they are told and not what. With `on_hours` the sums and
+        observations of an hour are told soon after it, and forgotten.
         """
-        seeds = _seeds(settings, policy, repeatable=repeatable)
+        seeds = seeds_of(settings, policy, repeatable=repeatable)
         self._policy = policy
         self._separate = separate
         self._contexts = frozenset(app.id for app in signatures.apps.values() if app.context)
@@ -140,7 +119,9 @@ class Pipeline:
         self._on_episode = on_episode
         self._on_observation = on_observation
         self._watcher = self._watching(visibility, networks, routers) if visibility is not None else None
-        self._statement = Counter(networks, self._joiner.locals)
+        forget = self._watcher.emit_before if self._watcher is not None else lambda _: None
+        self._hourly = Hourly(statement := Counter(networks, self._joiner.locals), forget, on_hours)
+        self._statement = statement
         self._parallel = parallel
         self._on_progress = on_progress
         self._on_account = on_account
@@ -205,8 +186,7 @@ class Pipeline:
         totals.decoders = {what: count for what, count in self._handover.counts.items() if count}
         totals.counters = dict(zip(layout.COUNTERS, self._scanner.counters.tolist(), strict=True))
         totals.notices = dict(zip(layout.NOTICES, self._scanner.notices.tolist(), strict=True))
-        hours = self._scanner.hours
-        totals.statement = self._statement.finish(hours[hours["frames"] > 0].tolist())
+        totals.statement = self._hourly.finish(self._scanner.hours_counted())
         totals.excluded_flows, totals.unmonitored_flows = counts.excluded, counts.unmonitored
         return totals
 
@@ -268,7 +248,8 @@ class Pipeline:
         if batch.state is None:
             return scanned
         counters = dict(zip(layout.COUNTERS, self._scanner.counters.tolist(), strict=True))
-        return replace(scanned, account=Account(batch.state, counters))
+        hours = self._scanner.hours_counted(KEPT_HOURS)
+        return replace(scanned, account=Account(batch.state, counters, hours))
 
     def _take(self, scanned: Scanned | None) -> None:
         """Everything after the compiled loop, for one batch."""
@@ -285,6 +266,8 @@ class Pipeline:
         self.totals.frames += scanned.frames
         if scanned.account is not None and self._on_account is not None:
             self._on_account(scanned.account)
+            self._hourly.account(scanned.account.hours)
+        self._hourly.passed(scanned.last_ns)
         if abs(scanned.last_ns - self._closed_ns) >= self._close_every_ns:
             self._closed_ns = scanned.last_ns
             self._follower.book.close_idle(scanned.last_ns)
@@ -361,17 +344,3 @@ class Pipeline:
                 names=episode.names,
             )
         )
-
-
-def _seeds(settings: Settings, policy: Policy, *, repeatable: bool) -> list[int]:
-    """Seeds of the hashes of scanner, names and joiner, 63 bits each.
-
-    Memories of fixed size forget by hash what there is no room for. A capture that is read again must give the same again: then
-    the policy seeds, which who sends packets does not know. On a live port chance does.
-    """
-    seed = settings.sensor.hash_seed
-    if seed is None and not repeatable:
-        return [secrets.randbits(63) for _ in range(3)]
-    if seed is None:
-        seed = int.from_bytes(hashlib.sha256(policy.hash.encode()).digest()[:8], "big")
-    return [(seed + i) % (1 << 63) for i in range(3)]

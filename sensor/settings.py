@@ -123,9 +123,11 @@ def default_store_url() -> str:
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """`url` as SQLAlchemy reads it. It may hold a password: print it nowhere."""
+    """`url` as SQLAlchemy reads it. It may hold a password: print it nowhere. `spool`: a file; empty: beside the store."""
 
     url: str = field(default_factory=default_store_url, repr=False)
+    spool: str = ""
+    spool_mebibytes: int = 64
 
 
 @dataclass(frozen=True, slots=True)

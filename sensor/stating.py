@@ -12,7 +12,7 @@ from sensor.kernel.state import Ranges
 from sensor.statement import BY_DNS, CLASSES, HIDDEN, ITSELF, TUNNEL, UNNAMED, NetworkHour, Statement, Sums, reasons_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -40,6 +40,9 @@ class Counter:
             int, NDArray[np.int64]
         ] = {}  # by hour: network, class, (flows, bytes, one-way flows, bytes, several)
         self._heard: set[tuple[int, int]] = set()
+        self._total = Sums()  # of hours that were taken
+        self._frames = [0, 0]  # of these, and lost ones
+        self._taken = 0  # hours before this were
 
     def add(self, rows: NDArray[np.void], named: NDArray[np.int64], hidden: Any, tunnels: Any) -> None:
         """Flows that ended; `named`: NAMED_* bits. `hidden`, `tunnels`: ids of flows with a hidden name or more inside."""
@@ -99,21 +102,45 @@ class Counter:
             numbers[here] = numbers_of(highs[here], lows[here], self._tables[key].columns())
         return numbers
 
+    def take(self, before: int, hours: Iterable[tuple[int, int, int]]) -> tuple[NetworkHour, ...]:
+        """What there is of hours before that one, in packet time, which is forgotten with it.
+
+        `hours` as for `finish`, but those told before. What ends later and began in such an hour is a further part of it.
+        """
+        frames = {begin // HOUR_NS: (count, lost) for begin, count, lost in hours if begin // HOUR_NS < before}
+        self._frames = [a + b for a, b in zip(self._frames, _added(frames), strict=True)]
+        found = self._hours(frames, before)
+        for one in found:
+            self._total.add(one.sums)
+        self._sums = {hour: sums for hour, sums in self._sums.items() if hour >= before}
+        self._heard = {one for one in self._heard if one[1] >= before}
+        self._taken = max(self._taken, before)
+        return found
+
     def finish(self, hours: Iterable[tuple[int, int, int]]) -> Statement:
-        """The statement. `hours`: (when it began in ns, frames, lost frames) as the loop counted them."""
+        """The statement. `hours`: (when it began in ns, frames, lost frames) as the loop counted them, but those taken."""
         frames = {begin // HOUR_NS: (count, lost) for begin, count, lost in hours}
-        watched = [each for each in enumerate(self._networks.all) if not each[1].excluded]
-        busy = sorted({hour for _, hour in self._heard})
+        found = self._hours(frames, None)
         total = Sums()
+        total.add(self._total)
+        for one in found:
+            total.add(one.sums)
+        counted = [a + b for a, b in zip(self._frames, _added(frames), strict=True)]
+        return Statement(total, found, *counted)
+
+    def _hours(self, frames: Mapping[int, tuple[int, int]], before: int | None) -> tuple[NetworkHour, ...]:
+        watched = [each for each in enumerate(self._networks.all) if not each[1].excluded]
+        busy = sorted({hour for _, hour in self._heard if before is None or hour < before})
         found = []
         for number, network in watched:
             for hour in busy:
+                heard = (number, hour) in self._heard
+                if hour < self._taken and not heard:
+                    continue  # it was told whether this one was silent
                 sums = self._of(number, hour)
-                total.add(sums)
-                reasons = reasons_of(sums, heard=(number, hour) in self._heard, frames=frames.get(hour, (0, 0)))
+                reasons = reasons_of(sums, heard=heard, frames=frames.get(hour, (0, 0)))
                 found.append(NetworkHour(network.name, hour * HOUR_NS, sums, reasons))
-        counted = [sum(column) for column in zip(*frames.values(), strict=True)] or [0, 0]
-        return Statement(total, tuple(found), *counted)
+        return tuple(found)
 
     def _of(self, network: int, hour: int) -> Sums:
         made = Sums()
@@ -127,6 +154,10 @@ class Counter:
         """Forgets everything."""
         self._sums.clear()
         self._heard.clear()
+
+
+def _added(frames: Mapping[int, tuple[int, int]]) -> tuple[int, int]:
+    return sum(count for count, _ in frames.values()), sum(lost for _, lost in frames.values())
 
 
 def _to_many(high: NDArray[np.int64], low: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from sensor.capture import CaptureSource
     from sensor.model import Episode, Observation
-    from sensor.pipeline import Totals
     from sensor.setup import Setup
     from sensor.statement import Statement
+    from sensor.totals import Totals
 
 MAX_ROWS = 100
 MAX_WARNINGS = 50

@@ -253,10 +253,10 @@ class Watcher:
         if len(bucket.evidence) > MAX_EVIDENCE * 4:
             bucket.evidence = _first_of(bucket.evidence)
 
-    def finish(self) -> None:
-        """No more packets: emits what was seen, in order of time."""
-        for place in sorted(self._buckets, key=lambda place: (place[3], place)):
-            bucket = self._buckets[place]
+    def emit_before(self, time_ns: int) -> None:
+        """Emits what was seen of hours that began before this, in order of time, and forgets it."""
+        for place in sorted((one for one in self._buckets if one[3] < time_ns), key=lambda place: (place[3], place)):
+            bucket = self._buckets.pop(place)
             kind, network, _, hour_ns = place
             self._emit(
                 Observation(
@@ -275,7 +275,10 @@ class Watcher:
                     evidence=tuple(_first_of(bucket.evidence)),
                 )
             )
-        self._buckets.clear()
+
+    def finish(self) -> None:
+        """No more packets: emits what was seen."""
+        self.emit_before(1 << 63)
         self._flows.clear()
         self._hidden.clear()
         self._known.clear()

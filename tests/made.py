@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sensor.model import Episode, Observation
-    from sensor.pipeline import Totals
+    from sensor.totals import Totals
 
 START_S = 1_700_000_400  # 2023-11-14 22:20:00 UTC
 PHONE, PHONE_MAC, PEER_MAC = "192.168.1.7", "02:00:5e:00:53:07", "02:00:5e:00:53:08"

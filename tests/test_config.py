@@ -159,6 +159,7 @@ def test_each_default_that_the_example_names_is_the_default():
         "drop_duplicates": str(sensor.drop_duplicates).lower(),
         "ring_mebibytes": str(Settings().capture.ring_mebibytes),
         "promiscuous": str(Settings().capture.promiscuous).lower(),
+        "spool_mebibytes": str(Settings().store.spool_mebibytes),
         "background_s": str(sensor.idle.background_s),
         "messaging_s": str(sensor.idle.messaging_s),
         "file_transfer_s": str(sensor.idle.file_transfer_s),
@@ -178,7 +179,7 @@ ALL_KEYS = """
 site name timezone network kind cidrs vlans watch devices routers names
 sensor flow_table_rows dns_memory_rows drop_duplicates hash_seed idle background_s messaging_s file_transfer_s calls_s
 capture ring_mebibytes promiscuous filter
-store url signatures own policy approved disallowed unlisted background minimum_strength
+store url spool spool_mebibytes signatures own policy approved disallowed unlisted background minimum_strength
 variant app hosts reason exception apps where activities from until owner schedule days to outcome
 visibility ech encrypted_dns private_relay vpn tor chat_proxy
 """

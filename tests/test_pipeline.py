@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dpkt
 import pytest
@@ -14,9 +14,12 @@ from sensor import capture, records, setup
 from sensor.capture.source import CaptureSource
 from sensor.errors import CaptureError
 from sensor.kernel.state import Scanner
-from sensor.pipeline import Pipeline, Totals
+from sensor.pipeline import Pipeline
 from tests import captures
 from tests.kernel.harness import segment
+
+if TYPE_CHECKING:
+    from sensor.totals import Totals
 
 HERE = Path(__file__).resolve().parents[1] / "pcaps"
 DEMO, CONFIG = HERE / "clinic-morning.pcap", HERE / "clinic.toml"

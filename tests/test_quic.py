@@ -8,13 +8,15 @@ import dpkt
 import pytest
 
 from sensor import capture, records, setup
-from sensor.pipeline import Pipeline, Totals
+from sensor.pipeline import Pipeline
 from tests.decode import google, samples, sealing
 from tests.kernel.harness import datagram
 from tests.proofs import proves
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sensor.totals import Totals
 
 CLIENT, SERVER = "10.20.3.50", "192.0.2.80"
 HELLO = samples.FULL_HELLO

@@ -15,7 +15,7 @@ from tests.commands.running import CAPTURE, CONFIG
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sensor.pipeline import Account
+    from sensor.totals import Account
 
 NS = 1_000_000_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sensor import records
 from sensor.classify.episodes import packet_id
@@ -60,6 +60,16 @@ class Lines:
         if self._visibility:
             for record in records.statement_records(found):
                 self._visibility.write(records.line(record))
+
+    def hour(self, record: dict[str, Any]) -> None:
+        """One network in one hour that is over."""
+        if self._visibility:
+            self._visibility.write(records.line(record))
+
+    def sums(self, found: Statement) -> None:
+        """The last line."""
+        if self._visibility:
+            self._visibility.write(records.line(list(records.statement_records(found))[-1]))
 
     def episode(self, episode: Episode) -> None:
         if not self.episodes:
@@ -122,11 +132,6 @@ class Keeper:
         for episode, stored in zip(self._waiting, result.ids, strict=True):
             self.stored_ids[episode.id] = stored
         self._waiting.clear()
-
-    def forget(self) -> None:
-        """Nothing of what was stored is wanted any more."""
-        self.episodes.clear()
-        self.stored_ids.clear()
 
     def observed(self, seen: Sequence[Observation], statement: Statement | None) -> None:
         """What could not be read is stored beside the episodes."""

@@ -211,6 +211,14 @@ class Scanner:
             self.flows[place][slots] = 0
         return slots, rows
 
+    def hours_counted(self, kept: int | None = None) -> tuple[tuple[int, int, int], ...]:
+        """Rows of `hours` that count something. With `kept`, of more than twice as many the latest stay for later calls."""
+        rows = self.hours[self.hours["frames"] > 0]
+        if kept is not None and len(rows) > 2 * kept:
+            self.hours[:] = 0
+            self.hours[:kept] = np.sort(rows, order="hour")[-kept:]
+        return tuple(rows.tolist())
+
     @property
     def clock_ns(self) -> int:
         return int(self.control[C_CLOCK_NS])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from sensor.errors import StoreError
+from sensor.errors import StoreBusyError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,8 @@ DISK_FULL = "cannot be written: the disk is full"
 UNWRITABLE = "cannot be opened or written: check the folder and its permissions"
 DAMAGED = "is damaged; restore it from a backup"
 NOT_OURS = "is not a wardwatch store"
+UNREACHABLE = "cannot be reached"
+PASSING = frozenset({LOCKED, DISK_FULL, UNREACHABLE})
 
 # Primary result codes, the low byte of the extended ones (sqlite.org/rescode.html).
 SQLITE = {
@@ -39,7 +41,7 @@ SQLSTATE = {
     "55P03": LOCKED,
     "40": LOCKED,
     "53100": DISK_FULL,
-    "08": "cannot be reached",
+    "08": UNREACHABLE,
     "28": "refuses the login",
     "3D": "does not exist",
     "42501": UNWRITABLE,
@@ -57,11 +59,16 @@ def translated(place: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise StoreError(f"store {place} {reason(error.orig, place)}") from error
+        raise _failed(place, reason(error.orig, place)) from error
     except sqlite3.Error as error:
-        raise StoreError(f"store {place} {reason(error, place)}") from error
+        raise _failed(place, reason(error, place)) from error
     except (SQLAlchemyError, OverflowError) as error:
         raise StoreError(f"store {place}: {first_line(error)}") from error
+
+
+def _failed(place: str, why: str) -> StoreError:
+    kind = StoreBusyError if why in PASSING else StoreError
+    return kind(f"store {place} {why}")
 
 
 def reason(error: BaseException | None, place: str) -> str:

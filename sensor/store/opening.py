@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, insp
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from sensor.errors import StoreError
+from sensor.errors import StoreBusyError, StoreError
 from sensor.store import schema
 from sensor.store.failures import NOT_OURS, first_line, translated
 
@@ -93,7 +94,8 @@ def _prepare_file(path: Path, *, create: bool) -> None:
         finally:
             os.close(folder_fd)
     except OSError as error:
-        raise StoreError(f"store {path} cannot be made: {error.strerror}") from error
+        kind = StoreBusyError if error.errno == errno.ENOSPC else StoreError
+        raise kind(f"store {path} cannot be made: {error.strerror}") from error
     except ValueError as error:
         raise StoreError(f"store {str(path)!r} cannot be made: {error}") from error
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import select
 
 from sensor.store import schema
 from sensor.store.loading import chunks
 from sensor.store.opening import READING
+from sensor.store.parts import PART, summed
 from sensor.store.texts import printable, to_json
 from sensor.store.writing import insert_missing
 
@@ -68,15 +69,32 @@ def listed(
         query = query.where(table.hour_ns >= since_ns)
     if until_ns is not None:
         query = query.where(table.hour_ns < until_ns)
-    fullest: dict[tuple[Any, ...], Any] = {}
+    fullest: dict[tuple[Any, ...], _View] = {}
+    parts: dict[tuple[Any, ...], list[_View]] = {}
     with engine.connect().execution_options(**READING) as connection, connection.begin():
         for row in connection.execute(query):
             place = row.hour_ns, row.network, row.record, row.kind, row.device_id
-            known = fullest.get(place)
-            if known is None or _fullness(row) > _fullness(known):
-                fullest[place] = row
-    return [json.loads(row.details) for row in fullest.values()]
+            details = json.loads(row.details)
+            view = _View(row.flows, row.bytes, row.recorded_ns, row.id, details)
+            if PART in details:
+                parts.setdefault(place, []).append(view)
+                fullest.setdefault(place, view._replace(flows=-1))  # it keeps the place in order
+            elif place not in fullest or view[:4] > fullest[place][:4]:
+                fullest[place] = view
+    for place, of_runs in parts.items():
+        flows, size = sum(one.flows for one in of_runs), sum(one.bytes for one in of_runs)
+        last = max(of_runs, key=lambda one: (one.recorded_ns, one.id))
+        whole = _View(flows, size, last.recorded_ns, last.id, summed([one.details for one in of_runs]))
+        if whole[:4] > fullest[place][:4]:
+            fullest[place] = whole
+    return [one.details for one in fullest.values()]
 
 
-def _fullness(row: Any) -> tuple[int, int, int, str]:
-    return row.flows, row.bytes, row.recorded_ns, row.id
+class _View(NamedTuple):
+    """The larger, the fuller; then the later."""
+
+    flows: int
+    bytes: int
+    recorded_ns: int
+    id: str
+    details: dict[str, Any]

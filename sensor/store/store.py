@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sensor.store import chain, reading, sightings, writing
@@ -30,6 +31,7 @@ class Store:
     def __init__(self, engine: Engine, place: str) -> None:
         self._engine = engine
         self._place = place
+        self._file = _identity(place) if engine.dialect.name == "sqlite" else None
         self.follow_up = FollowUps(engine, place)
         self.access = Access(engine, place)
         self.columns = ColumnCache(engine, place)
@@ -98,6 +100,10 @@ class Store:
         with translated(self._place):
             return reading.counts(self._engine)
 
+    def is_there(self) -> bool:
+        """Whether the file that was opened is still the one of that name; what is written to another one is lost."""
+        return self._file is None or _identity(self._place) == self._file
+
     def close(self) -> None:
         """Let go of the database; what was appended is on disk already."""
         self._engine.dispose()
@@ -109,3 +115,11 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sensor.commands.watch import NEAR_NS, PARTIAL, Losses
+from sensor.commands.losses import NEAR_NS, PARTIAL, Losses
 from tests.store import make
 
 S = 1_000_000_000
