@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 KINDS = ["ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy"]  # those of sensor.classify.visibility
+MAX_WORKERS = 256
 EPILOG = """exit status: 0 done; 1 something around wardwatch failed (a capture, the store); 2 a mistake in what was asked or
 configured; 3 done, with warnings (a damaged capture, for example). A shell calls anything over 128 a signal."""
 
@@ -70,6 +71,12 @@ def _replay(command: argparse.ArgumentParser) -> None:
     _common(command)
     command.add_argument("--recursive", action="store_true", help="look into sub-folders too")
     command.add_argument("--separate", action="store_true", help="each file is a network of its own, nothing is shared")
+    command.add_argument(
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="processes that read (default: one for each core); the results are the same",
+    )
     _outputs(command)
     command.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -82,6 +89,13 @@ def _watch(command: argparse.ArgumentParser) -> None:
     )
     _outputs(command)
     command.add_argument("--quiet", action="store_true", help="only what went wrong, and the sums at the end")
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 0 < count <= MAX_WORKERS:
+        raise ValueError
+    return count
 
 
 def _seconds(text: str) -> float:

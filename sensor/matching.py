@@ -123,7 +123,10 @@ class Matching:
         matches = self._signatures.match_stun(
             message.realm, message.software, message.username, message.method, message.attributes, ends
         )
-        parts = (("realm", message.realm), ("software", message.software), ("username", message.username))
+        # Only what all messages of the dialect have: a user name that no rule asked for is another one in each session.
+        rules = [self._signatures.rules[match.rule].stun for match in matches]
+        told = message.username if any(rule and rule.username for rule in rules) else None
+        parts = (("realm", message.realm), ("software", message.software), ("username", told))
         said = [f"{what} {text}" for what, text in parts if text]
         return said[0] if said else self._method(message, matches), matches
 

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from sensor.networks import Networks
     from sensor.policy import Policy
     from sensor.settings import Settings
-    from sensor.statement import NetworkHour
+    from sensor.statement import NetworkHour, Statement
+    from sensor.stating import Counted
 
 NOTHING = np.zeros(0, np.int64)
 NAME_ROWS = 1 << 20
@@ -189,6 +190,14 @@ class Pipeline:
         totals.statement = self._hourly.finish(self._scanner.hours_counted())
         totals.excluded_flows, totals.unmonitored_flows = counts.excluded, counts.unmonitored
         return totals
+
+    def counted(self) -> Counted:
+        """What the statement rests on."""
+        return self._statement.counted(self._scanner.hours_counted())
+
+    def statement_of(self, counted: Counted) -> Statement:
+        """The statement of what other lines with the same settings have counted."""
+        return self._statement.statement_of(counted)
 
     def _run_parallel(self, source: FrameSource) -> None:
         def last_words() -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,6 +23,26 @@ HOUR_NS: Final = layout.HOUR_NS
 IS_SERVICE: Final = np.zeros(1 << 16, np.bool_)  # by port: no use of a server that a name tells
 IS_SERVICE[[53, 67, 68, 123, 137, 138, 546, 547, 1900, 3702, 5353, 5355]] = True
 MAX_SPAN: Final = 24 * 7  # hours in which one flow marks its network as heard
+
+
+@dataclass(slots=True)
+class Counted:
+    """By hour: int64[5, networks * classes] as `Counter` has them; networks and hours in which they were heard.
+
+    `frames`: by when the hour began, all and lost ones, as the loop counted them.
+    """
+
+    sums: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    heard: set[tuple[int, int]] = field(default_factory=set)
+    frames: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, other: Counted) -> None:
+        for hour, sums in other.sums.items():
+            self.sums[hour] = self.sums[hour] + sums if hour in self.sums else sums
+        self.heard |= other.heard
+        for begin, (frames, lost) in other.frames.items():
+            before = self.frames.get(begin, (0, 0))
+            self.frames[begin] = before[0] + frames, before[1] + lost
 
 
 class Counter:
@@ -116,6 +137,15 @@ class Counter:
         self._heard = {one for one in self._heard if one[1] >= before}
         self._taken = max(self._taken, before)
         return found
+
+    def counted(self, hours: Iterable[tuple[int, int, int]]) -> Counted:
+        """What was counted so far and not taken. `hours` as for `finish`."""
+        return Counted(self._sums, self._heard, {begin: (count, lost) for begin, count, lost in hours})
+
+    def statement_of(self, counted: Counted) -> Statement:
+        """As `finish`, of what other counters of the same networks have counted."""
+        self._sums, self._heard = counted.sums, counted.heard
+        return self.finish((begin, *frames) for begin, frames in counted.frames.items())
 
     def finish(self, hours: Iterable[tuple[int, int, int]]) -> Statement:
         """The statement. `hours`: (when it began in ns, frames, lost frames) as the loop counted them, but those taken."""

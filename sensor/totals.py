@@ -26,6 +26,22 @@ class Totals:
     unmonitored_flows: int = 0
     statement: Statement | None = None  # once everything has been read
 
+    def add(self, other: Totals) -> None:
+        """What passed in captures that were read elsewhere; the statement is left to who has counted both."""
+        self.frames += other.frames
+        self.flows += other.flows
+        self.flows_named += other.flows_named
+        self.flows_named_by_dns += other.flows_named_by_dns
+        self.unmonitored_flows += other.unmonitored_flows
+        for mine, theirs in (
+            (self.counters, other.counters),
+            (self.notices, other.notices),
+            (self.decoders, other.decoders),
+            (self.excluded_flows, other.excluded_flows),
+        ):
+            for what, count in theirs.items():
+                mine[what] = mine.get(what, 0) + count
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

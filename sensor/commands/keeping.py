@@ -52,6 +52,12 @@ class Lines:
         if self.flows:
             self.flows.write(records.line(records.flow_record(row)))
 
+    def flow_lines(self, lines: Sequence[str]) -> None:
+        """What `flow` would have written, made elsewhere."""
+        if self.flows:
+            for text in lines:
+                self.flows.write(text)
+
     def observation(self, seen: Observation) -> None:
         if self._visibility:
             self._visibility.write(records.line(records.observation_record(seen)))

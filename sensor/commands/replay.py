@@ -11,13 +11,17 @@ from sensor import setup, tables
 from sensor.classify.episodes import stamped
 from sensor.commands.keeping import Keeper, Lines, digest_of, must_stay, with_packet_ids
 from sensor.commands.output import refuse_overwriting, standard_output
+from sensor.dividing import Divided, Work, can_divide, workers_of
 from sensor.pipeline import Pipeline
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from sensor.capture import CaptureSource
     from sensor.model import Episode, Observation
+    from sensor.totals import Totals
+
 WITH_WARNINGS = 3
 GC_AFTER = 100_000  # new objects that are still there, before cycles among them are looked for
 
@@ -50,20 +54,26 @@ def run(options: argparse.Namespace) -> int:
             lines.observation(seen)
 
         progress = stack.enter_context(_Progress(source, quiet=options.quiet or options.json))
-        pipeline = Pipeline(
-            made.settings,
-            made.signatures,
-            made.policy,
-            made.networks,
-            on_episode=take,
-            on_flow=lines.flow if lines.flows else None,
-            separate=options.separate,
-            on_progress=progress.update if progress.shown else None,
-            visibility=made.visibility,
-            on_observation=observe,
-            repeatable=True,
-        )
-        totals = pipeline.run(source)
+        workers = workers_of(options.workers)
+        if options.separate and can_divide(planned, workers):
+            totals = _divided(
+                Divided(planned, workers, Work(made, flows=bool(lines.flows))), source, take, observe, lines, progress
+            )
+        else:
+            totals = Pipeline(
+                made.settings,
+                made.signatures,
+                made.policy,
+                made.networks,
+                on_episode=take,
+                on_flow=lines.flow if lines.flows else None,
+                separate=options.separate,
+                parallel=workers > 1,
+                on_progress=progress.update if progress.shown else None,
+                visibility=made.visibility,
+                on_observation=observe,
+                repeatable=True,
+            ).run(source)
         if totals.statement is not None:
             lines.statement(totals.statement)
         progress.stop()
@@ -79,6 +89,31 @@ def run(options: argparse.Namespace) -> int:
                 tables.visibility(totals.statement, observations, made)
     tables.warnings(source)
     return WITH_WARNINGS if source.warnings else 0
+
+
+def _divided(
+    divided: Divided,
+    source: CaptureSource,
+    take: Callable[[Episode], None],
+    observe: Callable[[Observation], None],
+    lines: Lines,
+    progress: _Progress,
+) -> Totals:
+    """Separate captures read in several processes; `source` is told what they had to say of the captures."""
+    reached = 0
+    for part in divided.parts():
+        source.sources[reached : reached + len(part.sources)] = part.sources
+        source.warnings += part.warnings
+        reached += len(part.sources)
+        for seen in part.observations:
+            observe(seen)
+        for episode in part.episodes:
+            take(episode)
+        lines.flow_lines(part.flows)
+        source.read_bytes += part.read_bytes
+        if progress.shown:
+            progress.update(source.read_bytes)
+    return divided.totals
 
 
 def collect_rarely() -> None:
