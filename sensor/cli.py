@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 KINDS = ["ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy"]  # those of sensor.classify.visibility
 MAX_WORKERS = 256
 EPILOG = """exit status: 0 done; 1 something around wardwatch failed (a capture, the store); 2 a mistake in what was asked or
-configured; 3 done, with warnings (a damaged capture, for example). A shell calls anything over 128 a signal."""
+configured; 3 done, with warnings (a damaged capture, for example); 4 something verified is not as it should be. A shell calls anything over 128 a signal."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     seen.add_argument("--since", metavar="TIME", help="hours that begin at or after, as for violations")
     seen.add_argument("--until", metavar="TIME", help="hours that begin before")
     seen.add_argument("--format", choices=["table", "json"], default="table")
+    _audit(commands.add_parser("audit", help="the chain of hashes over all that was stored and done"))
     explain = commands.add_parser("explain", help="why one verdict is what it is, step by step")
     explain.add_argument("id", help="an episode's id, or the beginning of it")
     _common(explain)
@@ -134,6 +135,30 @@ def _violations(command: argparse.ArgumentParser) -> None:
     command.add_argument("--limit", type=int, default=1000, help="rows at most (1000)")
 
 
+def _audit(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    verify = actions.add_parser("verify", help="find what was changed, removed, inserted or put in another place")
+    _common(verify)
+    verify.add_argument(
+        "--checkpoints",
+        metavar="PLACE",
+        action="append",
+        default=[],
+        help="a checkpoint, or a folder of them, kept outside; may be given again",
+    )
+    verify.add_argument(
+        "--public-key",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="whose checkpoints count; default: the sensor's own key",
+    )
+    verify.add_argument("--json", action="store_true", help="everything, as one JSON object")
+    made = actions.add_parser("checkpoint", help="sign where the chain has come to, to be kept outside")
+    _common(made)
+    made.add_argument("--out", metavar="DIR", help="a mounted folder; without it, standard output")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Returns its exit status."""
     options = parser().parse_args(arguments)
@@ -170,6 +195,10 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import visibility
 
         return visibility.run(options)
+    if options.command == "audit":
+        from sensor.commands import audit
+
+        return audit.run(options)
     if options.command == "explain":
         from sensor.commands import explain
 

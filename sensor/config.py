@@ -20,6 +20,7 @@ from sensor.settings import (
     NetworkSettings,
     PolicyException,
     PolicySettings,
+    ProofSettings,
     Schedule,
     ScheduleOutcome,
     SensorSettings,
@@ -41,7 +42,7 @@ __all__ = ["Settings", "example_text", "load", "loads"]
 
 HIDING: Final = ("ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy")  # kinds of signatures/visibility
 _EXAMPLE: Final = "config_example.toml"
-_SECTIONS: Final = ("site", "network", "devices", "sensor", "capture", "store", "signatures", "policy")
+_SECTIONS: Final = ("site", "network", "devices", "sensor", "capture", "store", "signatures", "proof", "policy")
 
 
 def example_text() -> str:
@@ -76,6 +77,7 @@ def _settings(top: Table, folder: Path, known_apps: Collection[str] | None) -> S
         capture=_capture(top.table("capture", ("ring_mebibytes", "promiscuous", "filter"))),
         store=_store(top.table("store", ("url", "spool", "spool_mebibytes"))),
         signatures=_signatures(top.table("signatures", ("own",)), folder),
+        proof=_proof(top.table("proof", ("key", "captures")), folder),
         policy=_Policies(site, networks, devices, known_apps).read(top),
     )
 
@@ -174,6 +176,12 @@ def _signatures(table: Table, folder: Path) -> SignatureSettings:
     if own and not (folder / own).is_dir():
         raise table.wrong("own", f"{own!r} is not a folder")
     return SignatureSettings(own=folder / own if own else None)
+
+
+def _proof(table: Table, folder: Path) -> ProofSettings:
+    key = table.one("key", values.text, "")
+    captures = table.each("captures", values.text)
+    return ProofSettings(folder / key if key else None, tuple(folder / each for each in captures))
 
 
 class _Policies:

@@ -138,6 +138,14 @@ class SignatureSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofSettings:
+    """`key`: the file of the signing key, None: beside the store. `captures`: where evidence is cut from, besides where it was read."""
+
+    key: Path | None = None
+    captures: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """Use of `app` through the clinic's own `hosts` (and names below them) is approved."""
 
@@ -200,4 +208,5 @@ class Settings:
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     signatures: SignatureSettings = field(default_factory=SignatureSettings)
+    proof: ProofSettings = field(default_factory=ProofSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)

@@ -61,12 +61,15 @@ def append_all(connection: Connection, contents: Iterable[tuple[str, Mapping[str
     wanted = list(contents)
     if not wanted:
         return []
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))  # SQLite's only writer is this one already
-    last = connection.execute(select(table.sequence, table.hash).order_by(table.sequence.desc()).limit(1)).one_or_none()
-    if last is None:
-        wanted.insert(0, (BEGIN, {"chain": FORMAT, "revisions_before": _revisions_before(connection)}))
-    sequence, previous = (0, NOTHING) if last is None else (last.sequence, last.hash)
+    begin(connection)
+    _lock(connection)
+    return _add(connection, wanted)
+
+
+def _add(connection: Connection, wanted: Sequence[tuple[str, Mapping[str, object]]]) -> list[Link]:
+    """The chain's end is locked."""
+    end = last(connection)
+    sequence, previous = (0, NOTHING) if end is None else (end.sequence, end.hash)
     now_ns = time.time_ns()
     made: list[Link] = []
     for kind, content in wanted:
@@ -78,9 +81,25 @@ def append_all(connection: Connection, contents: Iterable[tuple[str, Mapping[str
     return made
 
 
-def _revisions_before(connection: Connection) -> int:
-    """The last revision's number before the chain began; later ones each have a link."""
-    return connection.scalar(select(func.max(schema.revisions.c.sequence))) or 0
+def begin(connection: Connection) -> None:
+    """Make the first link where there is none: before the transaction adds what later links are to cover."""
+    if last(connection) is None:
+        _lock(connection)
+        if last(connection) is None:
+            _add(connection, [(BEGIN, {"chain": FORMAT, "before": _before(connection)})])
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))  # SQLite's only writer is this one already
+
+
+def _before(connection: Connection) -> dict[str, int]:
+    """What the store held before the chain began: the last revision's number, and the rows of the tables beside."""
+    revision = connection.scalar(select(func.max(schema.revisions.c.sequence))) or 0
+    tables = schema.policies, schema.signature_sets, schema.sources, schema.sightings
+    sizes = {one.name: connection.scalar(select(func.count()).select_from(one)) or 0 for one in tables}
+    return {"revisions": revision} | sizes
 
 
 def _link(sequence: int, recorded_ns: int, kind: str, content: str, previous: str) -> Link:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import select
 
-from sensor.store import schema
+from sensor.store import chain, covering, schema
 from sensor.store.loading import chunks
 from sensor.store.opening import READING
 from sensor.store.parts import PART, summed
@@ -32,11 +32,13 @@ def append(engine: Engine, sightings: Sequence[Sighting]) -> int:
     now_ns = time.time_ns()
     rows = [_row(one, now_ns) for one in sightings]
     with engine.begin() as connection:
+        chain.begin(connection)
         known: set[str] = set()
         for some in chunks([row["id"] for row in rows]):
             known |= set(connection.scalars(select(table.id).where(table.id.in_(some))))
         fresh = {row["id"]: row for row in rows if row["id"] not in known}
         insert_missing(connection, schema.sightings, list(fresh.values()))
+        chain.append_all(connection, covering.rows_added(connection, schema.sightings.name, list(fresh)))
     return len(fresh)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sensor.store import chain, reading, sightings, writing
+from sensor.store import chain, covering, reading, sightings, writing
 from sensor.store.access import Access
 from sensor.store.columns import ColumnCache
 from sensor.store.failures import translated
 from sensor.store.follow_up import FollowUps
 from sensor.store.lookup import Lookup
+from sensor.store.opening import READING
 from sensor.store.records import AppendResult, Counts, Cursor, Filter, Row, Sighting, Snapshots, StoredEpisode
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from sensor.model import Episode, SourceInfo
+    from sensor.store.auditing import Anchor, Audit
+    from sensor.store.chain import Link
 
 NOTHING = Snapshots()
 DEFAULT_FILTER = Filter()
@@ -103,6 +106,16 @@ class Store:
     def is_there(self) -> bool:
         """Whether the file that was opened is still the one of that name; what is written to another one is lost."""
         return self._file is None or _identity(self._place) == self._file
+
+    def chain_ends(self) -> tuple[Link | None, Link | None]:
+        """The first and the last link of the chain; None where nothing was linked yet."""
+        with translated(self._place), self._engine.connect().execution_options(**READING) as connection:
+            return next(chain.links(connection, size=1), None), chain.last(connection)
+
+    def audit(self, anchors: Sequence[Anchor] = ()) -> Audit:
+        """Whether the chain holds, and all that it covers is as it says. `anchors`: what is known of it outside."""
+        with translated(self._place), self._engine.connect().execution_options(**READING) as connection:
+            return covering.audit(connection, anchors)
 
     def close(self) -> None:
         """Let go of the database; what was appended is on disk already."""

@@ -117,6 +117,11 @@ def view_of(episode: Episode) -> View:
     )
 
 
+def subject_of(view: View) -> tuple[str, str]:
+    """Device id and app key: within one of them a packet is evidence of one episode only."""
+    return view.device_id, app_key_of(view.app, view.candidates, view.activity)
+
+
 def join(one: View, other: View) -> View:
     """Both views of one episode as one."""
     first = min(one, other, key=lambda view: (view.start_ns, view.network, view.address, view.mac))

@@ -11,19 +11,20 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from sensor.errors import StoreError
-from sensor.store import schema
+from sensor.store import chain, covering, schema
 from sensor.store.failures import is_conflict
 from sensor.store.ledger import Incoming, Ledger
 from sensor.store.loading import chunks, load
 from sensor.store.records import AppendResult, Snapshots
 from sensor.store.rows import Values, evidence_values, head_values, revision_values, source_values
 from sensor.store.texts import printable, to_json
-from sensor.store.views import app_key_of, evidence_key, view_of
+from sensor.store.views import app_key_of, evidence_key, subject_of, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sensor.model import Episode
+    from sensor.store.covering import Content
 
 ATTEMPTS = 5
 HEADS_LOCK = 0x68656164  # "head": an advisory lock
@@ -44,7 +45,8 @@ def append(engine: Engine, episodes: Sequence[Episode], snapshots: Snapshots) ->
 
 
 def _append(connection: Connection, episodes: Sequence[Episode], snapshots: Snapshots, now_ns: int) -> AppendResult:
-    _remember(connection, snapshots, now_ns)
+    chain.begin(connection)
+    links = _remember(connection, snapshots, now_ns)
     counted = {"added": 0, "revised": 0, "unchanged": 0}
     ids: list[str] = []
     lineages = _lineages(connection, episodes, now_ns)
@@ -57,7 +59,8 @@ def _append(connection: Connection, episodes: Sequence[Episode], snapshots: Snap
             id_, what = ledger.take(one, now_ns)
             ids.append(id_)
             counted[what] += 1
-        _flush(connection, ledger, now_ns)
+        links += _flush(connection, ledger, {id_: pair for pair, id_ in lineages.items()}, now_ns)
+    chain.append_all(connection, links)  # last: from here to the commit no other writer can add a link
     return AppendResult(**counted, ids=tuple(ids))
 
 
@@ -65,7 +68,7 @@ def _incoming(episode: Episode, subjects: Mapping[Pair, int], lineages: Mapping[
     view = view_of(episode)
     hashes = _hashes(episode)
     evidence = {evidence_key(one): one for one in reversed(episode.evidence)}  # of equal ones the first stays
-    subject = view.device_id, app_key_of(view.app, view.candidates, view.activity)
+    subject = subject_of(view)
     ordered = dict(sorted(evidence.items(), key=lambda item: (item[1].time_ns, item[0])))
     return Incoming(printable(episode.id), subjects[subject], lineages[hashes], "\0".join(hashes), view, ordered)
 
@@ -74,17 +77,27 @@ def _hashes(episode: Episode) -> Pair:
     return printable(episode.signatures_hash), printable(episode.verdict.policy_hash)
 
 
-def _remember(connection: Connection, snapshots: Snapshots, now_ns: int) -> None:
+def _remember(connection: Connection, snapshots: Snapshots, now_ns: int) -> list[Content]:
+    """Keep what is new of them; answers what the chain is to say of it."""
+    links: list[Content] = []
     for table, texts in ((schema.policies, snapshots.policies), (schema.signature_sets, snapshots.signatures)):
         for key, text in texts.items():
             hash_, snapshot = printable(key), printable(text)
-            insert_missing(connection, table, [{"hash": hash_, "snapshot": snapshot, "recorded_ns": now_ns}])
-            if connection.scalar(select(table.c.snapshot).where(table.c.hash == hash_)) != snapshot:
+            query = select(table.c.snapshot).where(table.c.hash == hash_)
+            if connection.scalar(query) is None:
+                insert_missing(connection, table, [{"hash": hash_, "snapshot": snapshot, "recorded_ns": now_ns}])
+                links += covering.rows_added(connection, table.name, [hash_])
+            if connection.scalar(query) != snapshot:
                 raise StoreError(f"the store has another text under the hash {hash_} in {table.name}")
     for source, sha256 in snapshots.sources:
         values = source_values(source, sha256)
         fingerprint = hashlib.sha256(to_json(values).encode()).hexdigest()
-        insert_missing(connection, schema.sources, [{"fingerprint": fingerprint, "recorded_ns": now_ns, **values}])
+        row = {"fingerprint": fingerprint, "recorded_ns": now_ns, **values}
+        known = select(schema.sources.c.fingerprint).where(schema.sources.c.fingerprint == fingerprint)
+        if connection.scalar(known) is None:
+            insert_missing(connection, schema.sources, [row])
+            links += covering.rows_added(connection, schema.sources.name, [fingerprint])
+    return links
 
 
 def _lineages(connection: Connection, episodes: Iterable[Episode], now_ns: int) -> dict[Pair, int]:
@@ -151,10 +164,11 @@ def insert_missing(connection: Connection, table: Table, rows: list[Values]) -> 
         connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
 
 
-def _flush(connection: Connection, ledger: Ledger, now_ns: int) -> None:
+def _flush(connection: Connection, ledger: Ledger, hashes: Mapping[int, Pair], now_ns: int) -> list[Content]:
+    """Write what is planned; answers what the chain is to say of it."""
     new_episodes = [{"id": id_, "subject_id": subject, "recorded_ns": now_ns} for id_, subject in ledger.new_episodes]
     revisions = [revision_values(new, now_ns) for new in ledger.revisions]
-    evidence = [evidence_values(new, key, one) for new in ledger.revisions for key, one in new.evidence]
+    lines = [[evidence_values(new, key, one) for key, one in new.evidence] for new in ledger.revisions]
     names = [
         {"episode_id": new.episode_id, "lineage_id": new.lineage_id, "name": name, "step": new.step}
         for new in ledger.revisions
@@ -164,7 +178,7 @@ def _flush(connection: Connection, ledger: Ledger, now_ns: int) -> None:
     changed = [head for head in ledger.dirty.values() if not head.is_new]
     _insert(connection, schema.episodes, new_episodes)
     _insert(connection, schema.revisions, revisions)
-    _insert(connection, schema.evidence, evidence)
+    _insert(connection, schema.evidence, [line for some in lines for line in some])
     _insert(connection, schema.names, names)
     written = {"changed_ns": changed_ns(connection, now_ns)} if ledger.dirty else {}
     _insert(connection, schema.heads, [head_values(head, head.view) | written for head in made if head.view])
@@ -177,6 +191,10 @@ def _flush(connection: Connection, ledger: Ledger, now_ns: int) -> None:
             if not head.view
         ],
     )
+    return [
+        (covering.JUDGED, covering.judged(revision, some, new.names, (*subject_of(new.view), *hashes[new.lineage_id])))
+        for new, revision, some in zip(ledger.revisions, revisions, lines, strict=True)
+    ]
 
 
 def changed_ns(connection: Connection, now_ns: int) -> int:

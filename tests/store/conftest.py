@@ -32,6 +32,7 @@ def store(url: str) -> Iterator[Store]:
     with open_store(url) as opened:
         opened.append((), snapshots=KNOWN)
         yield opened
+        assert opened.audit().faults == [], "whatever was written, the chain covers it"
 
 
 @pytest.fixture
@@ -40,3 +41,4 @@ def sqlite_store(place: Path) -> Iterator[Store]:
     with open_store(place) as opened:
         opened.append((), snapshots=KNOWN)
         yield opened
+        assert opened.audit().faults == [], "whatever was written, the chain covers it"

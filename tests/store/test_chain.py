@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from sensor.store import Store, chain, open_store
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from sensor.store import Sighting, Store, chain, open_store
+from tests.store.make import KNOWN, episode
 
 WRITER = """
 import sys
@@ -72,9 +69,9 @@ def test_a_transaction_that_fails_leaves_no_gap(store: Store) -> None:
     check_whole(all_links(store))
 
 
-def test_writers_at_the_same_time_make_one_chain(place: Path) -> None:
-    with open_store(place) as store:
-        command = [sys.executable, "-c", WRITER, str(place)]
+def test_writers_at_the_same_time_make_one_chain(url: str) -> None:
+    with open_store(url) as store:
+        command = [sys.executable, "-c", WRITER, url]
         writers = [
             subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             for name in "abc"
@@ -85,7 +82,10 @@ def test_writers_at_the_same_time_make_one_chain(place: Path) -> None:
         for one in writers:
             one.communicate("\n")
             assert one.returncode == 0
+        store.append([episode(), episode(range(12, 30))], snapshots=KNOWN)
+        store.observe([Sighting("hour", "", "Ward", "", 0, 1, 1, {"record": "hour"})])
         found = all_links(store)
+        assert store.audit().faults == []
     check_whole(found)
     assert sorted(link.content or "" for link in found if link.kind == "test") == sorted(
         f'{{"n":{n},"writer":"{name}"}}' for name in "abc" for n in range(40)
