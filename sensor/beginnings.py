@@ -77,6 +77,10 @@ class Beginnings:
         """How much room behind the payloads what is held here may need."""
         return self._streams.held_bytes + self._quic.held_bytes + self._dtls.held_bytes + SPARE_BYTES
 
+    def change(self, rules: Sieve) -> None:
+        """The loop's rules, from now on."""
+        self._rules = rules
+
     def reset(self) -> None:
         """Forgets everything but the counts."""
         self._streams.reset()

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sensor.networks import Networks
     from sensor.watching import Watcher
 
+    MatchAddress = Callable[[bytes, str, int], tuple[RuleMatch, ...]]
+
 HIT_KINDS = {
     layout.HIT_TLS: "tls_sni",
     layout.HIT_QUIC: "quic_sni",
@@ -57,7 +59,6 @@ MAPPED = b"\0" * 10 + b"\xff\xff"
 FIELDS = ["flow_id", "slot", "time_ns", "number", "source", "side", "opener", "proto", "vlan", "src_high", "src_low",
           "dst_high", "dst_low", "src_port", "dst_port", "src_mac", "dst_mac", "first_ns", "kind", "flags"]  # fmt: skip
 
-
 # Of a row of the flow table, in this order; what differs by side in pairs.
 ENDED = ["last_ns", "ended_ns", "media_first_ns", "media_last_ns", "window_ns", "bytes_0", "bytes_1", "packets_0",
          "packets_1", "media_0", "media_1", "tick_bytes_0", "tick_bytes_1", "tick_packets_0", "tick_packets_1"]  # fmt: skip
@@ -80,7 +81,7 @@ class Follower:
         names: Names,
         networks: Networks,
         routers: frozenset[int],
-        match_address: Callable[[bytes, str, int], tuple[RuleMatch, ...]],
+        match_address: MatchAddress,
         hellos: Hellos,
     ) -> None:
         self.book = book
@@ -91,11 +92,9 @@ class Follower:
         self.matches: list[tuple[RuleMatch, ...]] = [()]
         self.watcher: Watcher | None = None
         self._names = names
-        self._networks = networks
-        self._routers = routers
-        self._match_address = lru_cache(MAX_ADDRESSES)(match_address)  # servers come again and again
-        self._hellos = hellos
         self._known: dict[tuple[int, int, int, int, int], tuple[Device, str]] = {}
+        self.change(networks, routers, match_address)
+        self._hellos = hellos
         self._ending: NDArray[np.void] = np.zeros(0, layout.FLOW)[ENDED]
         self._ending_at: dict[int, int] = {}
         self._ticks: NDArray[np.void] = np.zeros(0, layout.TICK)
@@ -103,6 +102,12 @@ class Follower:
         self._ties = Ties(book)
         self._detailed: set[tuple[str, int]] = set()  # devices and names whose hellos were told
         self._weak: dict[tuple[int, int], tuple[tuple[RuleMatch, ...], bool]] = {}
+
+    def change(self, networks: Networks, routers: frozenset[int], match_address: MatchAddress) -> None:
+        """These hold from now on; flows that are followed stay whose they are."""
+        self._networks, self._routers = networks, routers
+        self._match_address = lru_cache(MAX_ADDRESSES)(match_address)  # servers come again and again
+        self._known.clear()
 
     def reset(self) -> None:
         """The next packets are of a network of their own."""

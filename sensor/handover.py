@@ -81,6 +81,10 @@ class HandOver:
         self.matched.clear()
         self.public_names.clear()
 
+    def change(self, match_name: Callable[[str], tuple[RuleMatch, ...]]) -> None:
+        """What signatures know of a name, from now on."""
+        self._match_name = match_name
+
     def forget(self, flow_ids: NDArray[np.int64]) -> None:
         """These flows have ended."""
         if self._streams:

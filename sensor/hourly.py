@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from sensor.kernel import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
 
     from sensor.statement import NetworkHour, Statement
     from sensor.stating import Counter
@@ -18,6 +22,15 @@ AFTER_NS: Final = (
 KEPT_HOURS: Final = 24  # rows of the loop's own sums, from twice as many on
 
 Rows = tuple[tuple[int, int, int], ...]  # (when the hour began in ns, frames, lost frames)
+
+
+def counted(hours: NDArray[np.void], kept: int | None = None) -> Rows:
+    """Rows of `hours` (layout.HOUR) that count something. With `kept`, of more than twice as many the latest stay for later calls."""
+    rows = hours[hours["frames"] > 0]
+    if kept is not None and len(rows) > 2 * kept:
+        hours[:] = 0
+        hours[:kept] = np.sort(rows, order="hour")[-kept:]
+    return tuple(rows.tolist())
 
 
 class Hourly:
@@ -41,6 +54,13 @@ class Hourly:
         """What the loop has counted by hour so far; hours that are long over may be missing."""
         self._rows = {begin: (frames, lost) for begin, frames, lost in rows}
         self._told = {begin: counted for begin, counted in self._told.items() if begin in self._rows}
+
+    def change(self, counter: Counter) -> None:
+        """Other networks hold from now on: what was counted so far is told."""
+        found = self._counter.take(self._hour + 1, self._news((self._hour + 1) * layout.HOUR_NS))
+        if found and self._on_hours is not None:
+            self._on_hours(found)
+        self._counter = counter
 
     def passed(self, time_ns: int) -> None:
         """Packet time has come this far, or gone back to there."""

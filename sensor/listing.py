@@ -51,6 +51,10 @@ class Lister:
         self._on_flow = on_flow
         self._unsettled: list[FlowRow] = []
 
+    def change(self, signatures: SignatureSet) -> None:
+        """These hold from now on."""
+        self._signatures = signatures
+
     def end(self, rows: NDArray[np.void]) -> None:
         """These flows have ended."""
         listed = self._follower.listed or {}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sensor.classify.signatures import SignatureSet
     from sensor.classify.visibility import VisibilitySet
     from sensor.decode.stun import StunMessage
+    from sensor.kernel.first import Sieve
     from sensor.kernel.state import Joiner, Scanner
     from sensor.model import RuleMatch
     from sensor.networks import Networks
@@ -72,13 +73,15 @@ class Matching:
         joiner.stun_wanted = np.array(sorted(compared.items()), np.int64).reshape(-1, 2)
         names = sorted({stun.username.encode()[:PREFIX_BYTES] for stun in asked if stun.username})
         long_enough = [name for name in names if len(name) == PREFIX_BYTES]
-        if long_enough:
-            joiner.stun_usernames = np.frombuffer(b"".join(long_enough), np.uint8).reshape(-1, PREFIX_BYTES)
-        beginnings = signatures.first_bytes_rules()
-        if visibility is not None:
-            beginnings += visibility.first_bytes_rules()
-        scanner.rules = joiner.beginnings = sieve(map(_sieved, beginnings))
-        joiner.beginnings_held = beginning_places(beginnings, visibility)
+        joiner.stun_usernames = np.frombuffer(b"".join(long_enough), np.uint8).reshape(-1, PREFIX_BYTES)
+        scanner.rules = joiner.beginnings = sieve_of(signatures, visibility)
+        joiner.beginnings_held = beginning_places(_beginnings(signatures, visibility), visibility)
+
+    def change(self, signatures: SignatureSet) -> None:
+        """These signatures hold from now on, for every name that was ever seen; `tell` has to follow."""
+        self._signatures = signatures
+        self._names.ask_again()
+        self._classified = 0
 
     def classify(self, matched: dict[int, tuple[RuleMatch, ...]], *, listed: bool) -> None:
         """Asks about names not seen before, and takes over what was `matched` meanwhile, by number; which it empties.
@@ -154,6 +157,15 @@ class Matching:
         matches = self._signatures.match_first_bytes(proto, side, payload, port, server)
         first = self._signatures.rules[matches[0].rule].first_bytes if matches else None
         return ("", ()) if first is None else (first.shown(), matches)
+
+
+def sieve_of(signatures: SignatureSet, visibility: VisibilitySet | None) -> Sieve:
+    """The rules of first bytes as the compiled loop takes them."""
+    return sieve(map(_sieved, _beginnings(signatures, visibility)))
+
+
+def _beginnings(signatures: SignatureSet, visibility: VisibilitySet | None) -> list[Rule]:
+    return [*signatures.first_bytes_rules(), *(visibility.first_bytes_rules() if visibility is not None else ())]
 
 
 def _locals(settings: Settings, networks: Networks) -> list[tuple[bytes, bytes, int]]:

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sensor import derived
 from sensor.beginnings import Beginnings
 from sensor.classify.episodes import EpisodeBook
 from sensor.classify.presence import Presence
-from sensor.classify.visibility import KINDS
 from sensor.following import Follower, file_names
 from sensor.handover import HandOver
 from sensor.hellos import Hellos
-from sensor.hourly import KEPT_HOURS, Hourly
+from sensor.hourly import KEPT_HOURS, Hourly, counted
 from sensor.kernel import layout
 from sensor.kernel.state import HEAP, Joiner, Names, Scanner
 from sensor.listing import Lister
-from sensor.matching import Matching
+from sensor.matching import Matching, sieve_of
 from sensor.model import FRAME
 from sensor.policy import Facts
-from sensor.seeds import seeds_of
 from sensor.settings import HiddenOutcome
 from sensor.stating import Counter
 from sensor.totals import Account, Totals
 from sensor.watching import Watcher, as_episode
-from sensor.worker import LastWords, Progress, can_work, in_worker
+from sensor.worker import LastWords, Obeyed, Progress, can_work, in_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,18 +36,19 @@ if TYPE_CHECKING:
 
     from sensor.classify.signatures import SignatureSet
     from sensor.classify.visibility import VisibilitySet
+    from sensor.kernel.first import Sieve
     from sensor.kernel.state import Room, Scanned
     from sensor.listing import FlowRow
     from sensor.model import Batch, Episode, FrameSource, Observation, Verdict
     from sensor.networks import Networks
     from sensor.policy import Policy
     from sensor.settings import Settings
+    from sensor.setup import Setup
     from sensor.statement import NetworkHour, Statement
     from sensor.stating import Counted
 
 NOTHING = np.zeros(0, np.int64)
 NAME_ROWS = 1 << 20
-TCP = 6
 CLOSE_EVERY_NS = 900 * layout.NS
 
 
@@ -81,10 +82,10 @@ class Pipeline:
         how often episodes are looked for that are over, which says when they are told and not what. With `on_hours` the sums and
         observations of an hour are told soon after it, and forgotten.
         """
-        seeds = seeds_of(settings, policy, repeatable=repeatable)
+        seeds = derived.seeds(settings, policy, repeatable=repeatable)
         self._policy = policy
         self._separate = separate
-        self._contexts = frozenset(app.id for app in signatures.apps.values() if app.context)
+        self._contexts = derived.contexts(signatures)
         self._scanner = Scanner(
             settings.sensor.flow_table_rows, seeds[0], drop_duplicates=settings.sensor.drop_duplicates
         )
@@ -98,18 +99,11 @@ class Pipeline:
             idle_ns=settings.sensor.idle.idle_ns,
             emit=on_episode,
             signatures_hash=signatures.hash,
-            versions={app.id: str(app.version) for app in signatures.apps.values()},
+            versions=derived.versions(signatures),
             limits=signatures.limits,
-            presence=Presence(
-                {app.id: app.name for app in signatures.apps.values()},
-                {
-                    one.match.rule: one.stun.fan_out
-                    for one in signatures.rules.values()
-                    if one.stun and one.stun.fan_out
-                },
-            ),
+            presence=Presence(*derived.known_of(signatures)),
         )
-        routers = frozenset(int(mac.replace(":", ""), 16) for mac in settings.devices.routers)
+        routers = derived.routers(settings)
         self._follower = Follower(book, self._names, networks, routers, signatures.match_address, self._hellos)
         self._follower.matches = matching.matches
         self._lister = None if on_flow is None else Lister(self._follower, self._hellos, signatures, on_flow)
@@ -121,13 +115,15 @@ class Pipeline:
         self._on_observation = on_observation
         self._watcher = self._watching(visibility, networks, routers) if visibility is not None else None
         forget = self._watcher.emit_before if self._watcher is not None else lambda _: None
-        self._hourly = Hourly(statement := Counter(networks, self._joiner.locals), forget, on_hours)
-        self._statement = statement
+        self._statement = Counter(networks, self._joiner.locals)
+        self._hourly = Hourly(self._statement, forget, on_hours)
         self._parallel = parallel
         self._on_progress = on_progress
         self._on_account = on_account
         self._close_every_ns = close_every_ns
         self._closed_ns = 0
+        self._ordering: deque[Sieve] | None = None  # what the process that reads is to do
+        self._changes: deque[Setup] = deque()  # and what is to be done here once it has
         self.totals = Totals()
 
     def _watching(self, visibility: VisibilitySet, networks: Networks, routers: frozenset[int]) -> Watcher:
@@ -136,7 +132,7 @@ class Pipeline:
             self._names,
             networks,
             routers,
-            ignored=[kind for kind in KINDS if self._policy.hidden_outcome(kind) is HiddenOutcome.IGNORE],
+            ignored=derived.ignored(self._policy),
             public_names=self._handover.public_names,
             emit=self._observed,
         )
@@ -154,6 +150,51 @@ class Pipeline:
             self._on_observation(replace(seen, outcome=outcome))
         if episode is not None:
             self._on_episode(episode)
+
+    def change(self, made: Setup) -> None:
+        """Other policy, networks and signatures hold for every frame that is read from now on. For where progress is told.
+
+        Nothing that is under way is lost: flows, names, what DNS told, open episodes. What a memory's size says stays as it was.
+        """
+        if self._ordering is None:
+            self._obey(sieve_of(made.signatures, made.visibility))
+            self._change(made)
+        else:
+            self._ordering.append(sieve_of(made.signatures, made.visibility))
+            self._changes.append(made)
+
+    def _obey(self, rules: Sieve) -> None:
+        """The part of a change that is the loop's."""
+        self._scanner.rules = rules
+        self._beginnings.change(rules)
+
+    def _change(self, made: Setup) -> None:
+        """The part of a change that is the joiner's."""
+        settings, signatures, networks = made.settings, made.signatures, made.networks
+        routers = derived.routers(settings)
+        self._policy = made.policy
+        self._contexts = derived.contexts(signatures)
+        self._matching.change(signatures)
+        self._handover.change(signatures.match_name)
+        self._follower.change(networks, routers, signatures.match_address)
+        names, fan_outs = derived.known_of(signatures)
+        self._follower.book.change(
+            idle_ns=settings.sensor.idle.idle_ns,
+            signatures_hash=signatures.hash,
+            versions=derived.versions(signatures),
+            limits=signatures.limits,
+            names=names,
+            fan_outs=fan_outs,
+        )
+        if self._lister is not None:
+            self._lister.change(signatures)
+        if self._watcher is not None:
+            self._visibility = made.visibility
+            self._watcher.change(made.visibility, networks, routers, derived.ignored(made.policy))
+            self._watcher.tell(self._joiner)
+        self._matching.tell(self._scanner, settings, networks, made.visibility)
+        self._statement = Counter(networks, self._joiner.locals)
+        self._hourly.change(self._statement)
 
     def warm(self) -> None:
         """Has the compiled functions at hand, so that the first frames of a live source need not wait for them."""
@@ -187,13 +228,13 @@ class Pipeline:
         totals.decoders = {what: count for what, count in self._handover.counts.items() if count}
         totals.counters = dict(zip(layout.COUNTERS, self._scanner.counters.tolist(), strict=True))
         totals.notices = dict(zip(layout.NOTICES, self._scanner.notices.tolist(), strict=True))
-        totals.statement = self._hourly.finish(self._scanner.hours_counted())
+        totals.statement = self._hourly.finish(counted(self._scanner.hours))
         totals.excluded_flows, totals.unmonitored_flows = counts.excluded, counts.unmonitored
         return totals
 
     def counted(self) -> Counted:
         """What the statement rests on."""
-        return self._statement.counted(self._scanner.hours_counted())
+        return self._statement.counted(counted(self._scanner.hours))
 
     def statement_of(self, counted: Counted) -> Statement:
         """The statement of what other lines with the same settings have counted."""
@@ -206,8 +247,14 @@ class Pipeline:
             return *said, scanner.counters, scanner.notices, scanner.hours, self._beginnings.counts
 
         items = partial(self._scanned, source)
-        for one in in_worker(items, lambda: source.read_bytes, last_words, self._joiner.load):
-            if isinstance(one, Progress):
+        orders: deque[Sieve] = deque()
+        self._ordering = orders
+        for one in in_worker(
+            items, lambda: source.read_bytes, last_words, self._joiner.load, orders=orders, obey=self._obey
+        ):
+            if isinstance(one, Obeyed):
+                self._change(self._changes.popleft())
+            elif isinstance(one, Progress):
                 self._progress(one.read_bytes)
             elif isinstance(one, LastWords):
                 source.sources[:], source.warnings[:], source.read_bytes, counters, notices, hours, counts = one.words
@@ -257,7 +304,7 @@ class Pipeline:
         if batch.state is None:
             return scanned
         counters = dict(zip(layout.COUNTERS, self._scanner.counters.tolist(), strict=True))
-        hours = self._scanner.hours_counted(KEPT_HOURS)
+        hours = counted(self._scanner.hours, KEPT_HOURS)
         return replace(scanned, account=Account(batch.state, counters, hours))
 
     def _take(self, scanned: Scanned | None) -> None:

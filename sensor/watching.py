@@ -103,9 +103,18 @@ class Watcher:
         self._told: set[str] = set()
         self._beginnings: dict[int, tuple[tuple[RuleMatch, ...], str]] = {}  # by number, as names are
 
+    def change(
+        self, found: VisibilitySet, networks: Networks, routers: frozenset[int], ignored: Collection[str]
+    ) -> None:
+        """These hold from now on; `tell` has to follow."""
+        self._found, self._networks, self._routers, self._ignored = found, networks, routers, frozenset(ignored)
+        self._known.clear()
+        self.forget_names()
+
     def tell(self, joiner: Joiner) -> None:
         """What the compiled joiner has to know: ports and addresses."""
         places = {"tcp": 0, "udp": 1, "esp": 2}
+        joiner.ports[:] = 0
         anywhere, somewhere = self._found.ports()
         for watched, what in ((somewhere, PORT_SOMEWHERE), (anywhere, PORT_ANYWHERE)):
             for proto, port in watched:

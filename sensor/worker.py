@@ -10,11 +10,12 @@ import contextlib
 import mmap
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +23,13 @@ from sensor.errors import CaptureError, WardwatchError
 from sensor.kernel import layout
 from sensor.kernel.state import Room, Scanned
 
+if TYPE_CHECKING:
+    from collections import deque
+
 SLOTS = 4  # batches that may be under way at once
 SLOT_BYTES = 32 << 20  # of address space; memory is taken as it is touched. What does not fit goes through the pipe
+
+FREED = b"1"  # a slot may be used again; whatever else comes that way is an order
 
 Items = Callable[[Callable[[], Room]], Iterator[Scanned | None]]
 
@@ -40,6 +46,11 @@ class LastWords:
     """What the worker's side had to say at the end."""
 
     words: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Obeyed:
+    """The worker has done what it was ordered to: what comes now was read after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +83,19 @@ class _Worker:
         self.freed, self.freer = context.Pipe(duplex=False)
         self.context = context
         self.used = 0  # slots taken so far, by the worker
+        self.spare = SLOTS
+        self.obey: Callable[[Any], None] | None = None
 
     def room(self) -> Room:
-        """The next slot; waits until the joiner has done with it."""
-        if self.used >= SLOTS:
-            self.freed.recv_bytes()
+        """The next slot; waits until the joiner has done with it. Does what the joiner ordered meanwhile."""
+        while not self.spare or self.freed.poll():
+            said = self.freed.recv_bytes()
+            if said == FREED:
+                self.spare += 1
+            elif self.obey is not None:
+                self.obey(pickle.loads(said))  # noqa: S301 - from the process that this one was forked from
+                self.sender.send(Obeyed())
+        self.spare -= 1
         self.used += 1
         return Room(self.slots[(self.used - 1) % SLOTS])
 
@@ -132,16 +151,22 @@ def can_work() -> bool:
 
 
 def in_worker(
-    items: Items, read_bytes: Callable[[], int], last_words: Callable[[], Any], meanwhile: Callable[[], None]
-) -> Iterator[Scanned | Progress | LastWords | None]:
+    items: Items,
+    read_bytes: Callable[[], int],
+    last_words: Callable[[], Any],
+    meanwhile: Callable[[], None],
+    *,
+    orders: deque[Any],
+    obey: Callable[[Any], None],
+) -> Iterator[Scanned | Progress | LastWords | Obeyed | None]:
     """What `items` gives, produced in a forked process; after it LastWords with what `last_words` gives there.
 
     A Scanned is valid until the next item is asked for. `items` is given where to find room for each. `meanwhile` is done here
-    while the process begins.
+    while the process begins. What is put into `orders` is given to `obey` there, between two items, of which the second follows Obeyed.
     Raises what `items` raises of ours, and CaptureError where the process dies.
     """
     worker = _Worker()
-    process = worker.context.Process(target=_work, args=(worker, items, read_bytes, last_words), daemon=True)
+    process = worker.context.Process(target=_work, args=(worker, items, read_bytes, last_words, obey), daemon=True)
     process.start()
     worker.sender.close()
     worker.freed.close()
@@ -154,13 +179,15 @@ def in_worker(
                     raise head.error
                 yield LastWords(head.said)
                 return
-            if head is None:
-                yield None
+            if head is None or isinstance(head, Obeyed):
+                yield head
                 continue
             yield Progress(head.read_bytes)
             yield worker.scanned(head)
             with contextlib.suppress(BrokenPipeError):  # the worker may have ended already
-                worker.freer.send_bytes(b"1")
+                while orders:
+                    worker.freer.send_bytes(pickle.dumps(orders.popleft()))
+                worker.freer.send_bytes(FREED)
     finally:
         worker.headers.close()
         worker.freer.close()
@@ -176,8 +203,16 @@ def _received(worker: _Worker, process: Any) -> Any:
         raise CaptureError(f"the process that reads the captures died (exit code {process.exitcode})") from error
 
 
-def _work(worker: _Worker, items: Items, read_bytes: Callable[[], int], last_words: Callable[[], Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the joiner is told, and ends this process
+def _work(
+    worker: _Worker,
+    items: Items,
+    read_bytes: Callable[[], int],
+    last_words: Callable[[], Any],
+    obey: Callable[[Any], None],
+) -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):  # the joiner is told, and ends this process
+        signal.signal(number, signal.SIG_IGN)
+    worker.obey = obey
     worker.headers.close()
     worker.freer.close()
     error: WardwatchError | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sensor import capture, setup
+from sensor.hourly import counted
 from sensor.kernel import layout
 from sensor.kernel.state import Scanner
 from sensor.model import Batch, SourceState
@@ -112,6 +113,6 @@ def test_the_loop_keeps_some_hours_and_tells_of_all() -> None:
     for hour in range(100):
         row = scanner.hours[np.flatnonzero(scanner.hours["frames"] == 0)[0]]
         row["hour"], row["frames"] = hour * layout.HOUR_NS, 1
-        found = scanner.hours_counted(24)
+        found = counted(scanner.hours, 24)
         assert max(found)[0] == hour * layout.HOUR_NS
-    assert len(scanner.hours_counted()) <= 48
+    assert len(counted(scanner.hours)) <= 48

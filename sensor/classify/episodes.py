@@ -63,6 +63,21 @@ class EpisodeBook:
         self._waiting: deque[tuple[int, Flow]] = deque()
         self.closed = 0
 
+    def change(
+        self,
+        *,
+        idle_ns: Callable[[Activity], int],
+        signatures_hash: str,
+        versions: dict[str, str],
+        limits: Limits,
+        names: dict[str, str],
+        fan_outs: dict[str, int],
+    ) -> None:
+        """These hold for what opens from now on; what is open stays what it was told to be, by the signatures of then."""
+        self._idle_ns, self._limits = idle_ns, limits
+        self._signatures_hash, self._versions = signatures_hash, versions
+        self._presence.change(names, fan_outs)
+
     def note(self, flow: Flow, *, own_name: bool) -> None:
         """Something was learned of a flow. `own_name`: its own name is known now, so there is nothing to wait for."""
         if flow.episode is not None:
@@ -151,6 +166,7 @@ class EpisodeBook:
                 apps,
                 found.call,
                 Use(self._limits),
+                (self._signatures_hash, self._versions),
                 first_ns=flow.first_ns,
             )
             if found.call and len(apps) > 1:
@@ -258,6 +274,7 @@ class EpisodeBook:
         device = episode.device
         start_ns = episode.first_ns if judged.start_ns is None else judged.start_ns
         end_ns = max(episode.last_ns, start_ns) if judged.end_ns is None else judged.end_ns
+        signatures_hash, versions = episode.told_by
         names = {**episode.names, **self._presence.names_before(episode)}
         pending = Episode(
             id=episode.id,
@@ -278,8 +295,8 @@ class EpisodeBook:
             evidence_total=episode.seen - (len(episode.evidence) - len(ordered)),
             names=tuple(sorted(names)),
             verdict=PENDING,
-            signatures_hash=self._signatures_hash,
-            signature_version=", ".join(f"{app} {self._versions[app]}" for app in apps if app in self._versions),
+            signatures_hash=signatures_hash,
+            signature_version=", ".join(f"{app} {versions[app]}" for app in apps if app in versions),
             notes=tuple(sorted(episode.notes)),
             profile=tuple(Window(start, *use.profile[start]) for start in sorted(use.profile)),
         )

@@ -28,6 +28,7 @@ class Opened:
     apps: tuple[str, ...]
     call: bool
     use: Use
+    told_by: tuple[str, dict[str, str]]  # hash and versions of the signatures by which it opened
     flows: list[Flow] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
     places: set[tuple[object, ...]] = field(default_factory=set)  # of `evidence`, as `_place` tells them

@@ -40,6 +40,10 @@ class Presence:
         self._telephones: dict[str, int] = {}  # by device: when it last spoke as one
         self._seen: dict[tuple[str, str], deque[Seen]] = {}
 
+    def change(self, names: Mapping[str, str], fan_outs: Mapping[str, int]) -> None:
+        """These hold from now on."""
+        self._names, self._fan_outs = names, fan_outs
+
     def note(self, flow: Flow, found: Claim) -> None:
         if found.call or found.app is None or found.strength < Strength.STRONG:
             return

@@ -68,6 +68,12 @@ class Told:
         if len(self._new) >= BATCH:
             self.flush()
 
+    def change(self, made: Setup) -> None:
+        """Verdicts from now on may cite this."""
+        self._made = made
+        if self._recorder is not None:
+            self._recorder.remember(snapshots(made))
+
     def observation(self, seen: Observation) -> None:
         """Of an hour that is over, or of all of it at the end."""
         seen = with_packet_ids(seen)

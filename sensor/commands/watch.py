@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sensor import setup
 from sensor.commands.keeping import must_stay
 from sensor.commands.output import refuse_overwriting
+from sensor.commands.reloading import Reloading
 from sensor.commands.replay import collect_rarely
 from sensor.commands.telling import Told, say
 from sensor.pipeline import Pipeline
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sensor.capture.ring import RingSource
+    from sensor.setup import Setup
 
 CLOSE_EVERY_NS = 5_000_000_000
 
@@ -40,6 +42,16 @@ def run(options: argparse.Namespace) -> int:
     collect_rarely()
     with ExitStack() as stack:
         told = Told(options, made, stack)
+
+        def progress() -> None:
+            told.flush()
+            reloading.act()
+
+        def change(new: Setup) -> None:
+            told.change(new)
+            pipeline.change(new)
+
+        reloading = Reloading(options.config, made, change)
         pipeline = Pipeline(
             made.settings,
             made.signatures,
@@ -47,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
             made.networks,
             on_episode=told.episode,
             on_flow=told.lines.flow if told.lines.flows else None,
-            on_progress=lambda _: told.flush(),
+            on_progress=lambda _: progress(),
             visibility=made.visibility,
             on_observation=told.observation,
             on_account=told.account,
@@ -55,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
             close_every_ns=CLOSE_EVERY_NS,
         )
         pipeline.warm()
-        with stopping(source):
+        with stopping(source), reloading.on_hangup():
             totals = pipeline.run(source)
         told.finish(totals, source.sources[0])
     return 0

@@ -14,6 +14,7 @@ from sensor.kernel.compiling import compiled, inlined
 from sensor.kernel.wire import u8, u16
 
 TEXT_LIMIT = 250
+DIALECT = 33  # "!": no host name begins so
 # Of a realm, software or user name all is shown, for signatures compare all. Longer ones have no dialect.
 LONG_BYTES = 64
 USERNAME, REALM, SOFTWARE = 0x0006, 0x0014, 0x8022  # RFC 8489 18.3
@@ -62,7 +63,7 @@ def stun_dialect(buf, start, end, wanted, prefixes, text):
         mask = 0
     else:
         return np.int64(-1)
-    text[0] = 33  # "!": no host name begins so
+    text[0] = DIALECT
     at = put(text, 1, u16(buf, start), 4)
     position = start + 20
     seen = 0

@@ -9,10 +9,11 @@ import numpy as np
 
 from sensor.kernel import layout
 from sensor.kernel.assemble import A_HELD, give_back, stream_pool
+from sensor.kernel.certificate import NAMES_OF
 from sensor.kernel.clock import move_on
 from sensor.kernel.copies import new_memory
-from sensor.kernel.dialect import PREFIX_BYTES
-from sensor.kernel.first import MAX_RULES, sieve
+from sensor.kernel.dialect import DIALECT, PREFIX_BYTES
+from sensor.kernel.first import BEGINNING, MAX_RULES, sieve
 from sensor.kernel.fragments import COLLECTING, FREE, JOINED, ROWS, new_pool
 from sensor.kernel.gather import gather
 from sensor.kernel.hits import J_SIZE, W_SIZE
@@ -38,6 +39,7 @@ MAX_MATCHES = 1 << 16
 MAX_TEXTS = 1 << 16  # names remembered as text
 TICKS_PER_CALL = 1 << 14
 CACHE_LINE_BYTES = 64
+TEXT_BEGINS = (DIALECT, BEGINNING, NAMES_OF)  # what a text begins with that stands for other bytes than a name's
 CALLED_OUT = {"mdns": N_MDNS, "llmnr": N_LLMNR, "nbns": N_NBNS}
 
 
@@ -211,14 +213,6 @@ class Scanner:
             self.flows[place][slots] = 0
         return slots, rows
 
-    def hours_counted(self, kept: int | None = None) -> tuple[tuple[int, int, int], ...]:
-        """Rows of `hours` that count something. With `kept`, of more than twice as many the latest stay for later calls."""
-        rows = self.hours[self.hours["frames"] > 0]
-        if kept is not None and len(rows) > 2 * kept:
-            self.hours[:] = 0
-            self.hours[:kept] = np.sort(rows, order="hour")[-kept:]
-        return tuple(rows.tolist())
-
     @property
     def clock_ns(self) -> int:
         return int(self.control[C_CLOCK_NS])
@@ -287,6 +281,14 @@ class Names:
     def full(self) -> bool:
         """Whether it is time to forget: less than a tenth is left."""
         return len(self) > self.starts.shape[0] * 9 // 10 or int(self.control[1]) > self.arena.shape[0] * 9 // 10
+
+    def ask_again(self) -> None:
+        """What is known of names holds no more. A text that stands for other bytes is not found again, but made anew."""
+        count = len(self) + 1
+        self.lengths[:count][np.isin(self.arena[self.starts[:count]], TEXT_BEGINS)] = 0
+        self.match[:count], self.speaks[:count], self.see[:count] = 0, 0, 0
+        self.shown.clear()
+        self._texts.clear()
 
     def reset(self) -> None:
         count = len(self)

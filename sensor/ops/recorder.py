@@ -67,7 +67,8 @@ class Recorder:
 
     def remember(self, snapshots: Snapshots) -> None:
         """What verdicts from now on cite."""
-        self._known.append(snapshots)
+        if snapshots not in self._known:
+            self._known.append(snapshots)
 
     def begin(self) -> None:
         """Opens the store, and writes what waits from an earlier run. Raises StoreError for what does not pass by itself."""
