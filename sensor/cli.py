@@ -40,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="why one verdict is what it is, step by step")
     explain.add_argument("id", help="an episode's id, or the beginning of it")
     _common(explain)
+    _serve(commands.add_parser("serve", help="the API and the pages for follow-up"))
+    _user(commands.add_parser("user", help="who may sign in there"))
     signatures = commands.add_parser("signatures", help="the signatures of apps").add_subparsers(
         dest="action", metavar="ACTION", required=True
     )
@@ -63,6 +65,40 @@ def parser() -> argparse.ArgumentParser:
 def _common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", metavar="FILE", help="the TOML file with networks and policy")
     command.add_argument("--store", metavar="PATH", help="SQLite file or SQLAlchemy URL, instead of the configured one")
+
+
+def _serve(command: argparse.ArgumentParser) -> None:
+    _common(command)
+    command.add_argument("--address", metavar="IP", help="listen there, instead of [api] address (127.0.0.1)")
+    command.add_argument("--port", type=_port, metavar="N", help="instead of [api] port (8080); 0: any free one")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError
+    return port
+
+
+def _user(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    roles = ["viewer", "officer", "auditor", "admin"]
+    for action, does in {
+        "add": "make one; the password is asked for",
+        "list": "all of them",
+        "disable": "cannot sign in any more, and is signed out",
+        "enable": "can sign in again",
+        "password": "give a new password",
+        "role": "give another role",
+    }.items():
+        one = actions.add_parser(action, help=does)
+        _common(one)
+        if action != "list":
+            one.add_argument("name", help="of the user")
+        if action in {"add", "role"}:
+            one.add_argument("--role", choices=roles, required=True, help="what they may do")
+        if action in {"add", "password"}:
+            one.add_argument("--stdin", action="store_true", help="read the password's line from standard input")
 
 
 def _replay(command: argparse.ArgumentParser) -> None:
@@ -199,6 +235,14 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import audit
 
         return audit.run(options)
+    if options.command == "serve":
+        from sensor.commands import serve
+
+        return serve.run(options)
+    if options.command == "user":
+        from sensor.commands import user
+
+        return user.run(options)
     if options.command == "explain":
         from sensor.commands import explain
 

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sensor import config_api
 from sensor import config_values as values
 from sensor.model import Activity, Severity, Strength
 from sensor.settings import (
@@ -42,7 +43,7 @@ __all__ = ["Settings", "example_text", "load", "loads"]
 
 HIDING: Final = ("ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy")  # kinds of signatures/visibility
 _EXAMPLE: Final = "config_example.toml"
-_SECTIONS: Final = ("site", "network", "devices", "sensor", "capture", "store", "signatures", "proof", "policy")
+_SECTIONS: Final = ("site", "network", "devices", "sensor", "capture", "store", "signatures", "proof", "policy", "api")
 
 
 def example_text() -> str:
@@ -79,6 +80,7 @@ def _settings(top: Table, folder: Path, known_apps: Collection[str] | None) -> S
         signatures=_signatures(top.table("signatures", ("own",)), folder),
         proof=_proof(top.table("proof", ("key", "captures")), folder),
         policy=_Policies(site, networks, devices, known_apps).read(top),
+        api=config_api.read(top.table("api", config_api.KEYS), folder),
     )
 
 

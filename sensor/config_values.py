@@ -238,6 +238,24 @@ def host(value: object) -> str:
     return word
 
 
+def address(value: object) -> str:
+    """An IP address."""
+    word = text(value)
+    try:
+        return str(ip_address(word))
+    except ValueError as error:
+        raise WrongValueError(f"{word!r} is not an IP address") from error
+
+
+def host_or_address(value: object) -> str:
+    """A host name, also one of a single label, or an IP address."""
+    word = text(value).lower()
+    try:
+        return str(ip_address(word))
+    except ValueError:
+        return word if re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", word) else host(word)
+
+
 def store_url(value: object) -> str:
     """A database URL. The reason never repeats it: it may hold a password."""
     url = text(value)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from sensor.model import Activity, Severity, Strength
+from sensor.settings_api import ApiSettings
 
 IPNetwork = IPv4Network | IPv6Network
 
@@ -210,3 +211,4 @@ class Settings:
     signatures: SignatureSettings = field(default_factory=SignatureSettings)
     proof: ProofSettings = field(default_factory=ProofSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
+    api: ApiSettings = field(default_factory=ApiSettings)

@@ -168,6 +168,20 @@ def test_each_default_that_the_example_names_is_the_default():
         "unlisted": f'"{policy.unlisted}"',
         "background": f'"{policy.background.label}"',
         "minimum_strength": f'"{policy.minimum_strength.label}"',
+        "port": str(Settings().api.port),
+        "public_url": '""',
+        **dict.fromkeys(("hosts", "proxies", "identities"), "[]"),
+        **{
+            key: str(getattr(Settings().api, key)).lower()
+            for key in (
+                "session_hours",
+                "idle_minutes",
+                "unmask_hours",
+                "second_person",
+                "requests_per_minute",
+                "body_kibibytes",
+            )
+        },
         **dict.fromkeys(("ech", "encrypted_dns", "private_relay", "tor", "chat_proxy"), '"record"'),
     }
     assert not network.vlans
@@ -176,6 +190,8 @@ def test_each_default_that_the_example_names_is_the_default():
 
 
 ALL_KEYS = """
+api address port certificate key public_url hosts proxies session_hours idle_minutes unmask_hours second_person identities
+pseudonym_days requests_per_minute body_kibibytes
 site name timezone network kind cidrs vlans watch devices routers names
 sensor flow_table_rows dns_memory_rows drop_duplicates hash_seed idle background_s messaging_s file_transfer_s calls_s
 capture ring_mebibytes promiscuous filter
@@ -199,6 +215,9 @@ def test_the_example_shows_every_key():
 
 def test_what_the_example_leaves_commented_is_right_too(tmp_path: Path):
     (tmp_path / "signatures").mkdir()
+    (tmp_path / "tls").mkdir()
+    for name in ("wardwatch.pem", "wardwatch.key"):
+        (tmp_path / "tls" / name).touch()
     path = tmp_path / "clinic.toml"
     path.write_text(re.sub(r"^# (\w+ = )", r"\1", config.example_text(), flags=re.MULTILINE), "utf-8")
     settings = config.load(path, known_apps=APPS)
@@ -206,6 +225,7 @@ def test_what_the_example_leaves_commented_is_right_too(tmp_path: Path):
     assert settings.capture.filter == ((40, 0, 0, 12), (21, 1, 0, 2054), (6, 0, 0, 262144), (6, 0, 0, 0))
     assert settings.store.url == "sqlite:////var/lib/wardwatch/wardwatch.sqlite"
     assert settings.signatures.own == tmp_path / "signatures"
+    assert settings.api.certificate == tmp_path / "tls" / "wardwatch.pem"
 
 
 @pytest.mark.parametrize(

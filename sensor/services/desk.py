@@ -6,7 +6,9 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from sensor import setup as setting_up
+from sensor.services.accounts import Accounts
 from sensor.services.follow_up import FollowUp
+from sensor.services.identities import Identities
 from sensor.services.material import Material
 from sensor.services.overview import Overview
 from sensor.services.status import Status
@@ -16,21 +18,34 @@ from sensor.store import open_store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from argon2 import PasswordHasher
+
     from sensor.setup import Setup
     from sensor.store import Store
 
 
 class Desk:
-    """`violations`, `follow_up`, `overview` and `status` are what can be asked and done."""
+    """`violations`, `follow_up`, `overview`, `status`, `accounts` and `identities` are what can be asked and done."""
 
-    def __init__(self, store: Store, setup: Setup, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        store: Store,
+        setup: Setup,
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+        hasher: PasswordHasher | None = None,
+    ) -> None:
+        """`hasher`: of passwords, other than argon2's own choice."""
+        settings = setup.settings.api
         self.store = store
         self.setup = setup
-        self.material = Material.of(store, setup, now_ns=now_ns)
+        self.material = Material.of(store, setup, period_days=settings.pseudonym_days, now_ns=now_ns)
         self.violations = Violations(self.material)
         self.follow_up = FollowUp(self.material)
         self.overview = Overview(self.material, self.violations)
         self.status = Status(self.material)
+        self.accounts = Accounts(self.material, settings, hasher)
+        self.identities = Identities(self.material, settings, self.accounts)
 
     @classmethod
     def open(cls, config_file: str | None, store_url: str | None = None) -> Self:

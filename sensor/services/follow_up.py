@@ -6,13 +6,27 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.services.errors import InvalidError, NotFoundError
 from sensor.services.people import Right, Role
-from sensor.store.follow_records import Act, Action, Order, Reason, Target
+from sensor.store.follow_records import Act, Action, Change, Order, Outcome, Reason, Result, Standing, State, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sensor.services.material import Material
     from sensor.services.people import Who
+
+__all__ = [
+    "Act",
+    "Action",
+    "Change",
+    "FollowUp",
+    "Order",
+    "Outcome",
+    "Reason",
+    "Result",
+    "Standing",
+    "State",
+    "Target",
+]
 
 MAX_TARGETS: Final = 1000
 MAX_NOTE: Final = 4000  # characters

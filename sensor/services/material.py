@@ -67,10 +67,11 @@ class Material:
 
     def device_of_id(self, who: Who, device_id: str) -> DeviceRef:
         """As `device`, of the id alone."""
-        pseudonym = self.pseudonyms.of(device_id)
-        if not who.sees(device_id):
-            return DeviceRef(pseudonym)
-        return DeviceRef(pseudonym, device_id, self.labels.get(device_id, ""))
+        return self.known_device(device_id) if who.sees(device_id) else DeviceRef(self.pseudonyms.of(device_id))
+
+    def known_device(self, device_id: str) -> DeviceRef:
+        """A device as who sees whose it is sees it."""
+        return DeviceRef(self.pseudonyms.of(device_id), device_id, self.labels.get(device_id, ""))
 
     def device_ids(self, who: Who, texts: Iterable[str]) -> set[str]:
         """The devices meant by pseudonyms; by an id only where who asks sees whose it is: else the answer would tell."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sensor.store import chain, covering, reading, sightings, writing
 from sensor.store.access import Access
+from sensor.store.answers import Answers
 from sensor.store.columns import ColumnCache
 from sensor.store.failures import translated
 from sensor.store.follow_up import FollowUps
@@ -37,6 +38,7 @@ class Store:
         self._file = _identity(place) if engine.dialect.name == "sqlite" else None
         self.follow_up = FollowUps(engine, place)
         self.access = Access(engine, place)
+        self.answers = Answers(engine, place)
         self.columns = ColumnCache(engine, place)
         self.lookup = Lookup(engine, place)
 
