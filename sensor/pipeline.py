@@ -71,6 +71,7 @@ class Pipeline:
         on_observation: Callable[[Observation], None] | None = None,
         repeatable: bool = False,
         on_account: Callable[[Account], None] | None = None,
+        on_open: Callable[[Episode], None] | None = None,
         on_hours: Callable[[tuple[NetworkHour, ...]], None] | None = None,
         close_every_ns: int = CLOSE_EVERY_NS,
     ) -> None:
@@ -79,8 +80,8 @@ class Pipeline:
         `on_progress` is told how many bytes on disk have been read. `visibility`: rules of what hides the use of apps;
         `on_observation` takes each thing so seen, before the episode that the policy may make of it.
         `on_account` is told by a live source, now and then, what became of all frames so far. `close_every_ns` of packet time:
-        how often episodes are looked for that are over, which says when they are told and not what. With `on_hours` the sums and
-        observations of an hour are told soon after it, and forgotten.
+        how often episodes are looked for that are over, which says when they are told and not what. `on_open` takes what is
+        known then of episodes that last. With `on_hours` sums and observations of an hour are told soon after it, and forgotten.
         """
         seeds = derived.seeds(settings, policy, repeatable=repeatable)
         self._policy = policy
@@ -102,6 +103,7 @@ class Pipeline:
             versions=derived.versions(signatures),
             limits=signatures.limits,
             presence=Presence(*derived.known_of(signatures)),
+            emit_open=on_open,
         )
         routers = derived.routers(settings)
         self._follower = Follower(book, self._names, networks, routers, signatures.match_address, self._hellos)
@@ -327,6 +329,7 @@ class Pipeline:
         if abs(scanned.last_ns - self._closed_ns) >= self._close_every_ns:
             self._closed_ns = scanned.last_ns
             self._follower.book.close_idle(scanned.last_ns)
+            self._follower.book.tell_open(scanned.last_ns)
             if self._lister is not None:
                 self._lister.settle()
 

@@ -57,6 +57,7 @@ class Told:
         self._parts = 0
         self._new: list[Episode] = []
         self._sightings: list[Sighting] = []
+        self._told_open: set[str] = set()  # ids of violations that were told and last
         self._losses = Losses()
         self._counters: dict[str, int] = {}  # up to the last account
         self._counted: dict[str, int] = {}  # up to when it was told last
@@ -67,6 +68,10 @@ class Told:
         self._new.append(stamped(self._losses.marked(episode)))
         if len(self._new) >= BATCH:
             self.flush()
+
+    def open(self, episode: Episode) -> None:
+        """What is known by now of an episode that lasts; or the end of one that turned out to be another."""
+        self.episode(episode)
 
     def change(self, made: Setup) -> None:
         """Verdicts from now on may cite this."""
@@ -112,8 +117,13 @@ class Told:
             stored = self._recorder.put(Piece(tuple(self._new), tuple(self._sightings)))
         for one, stored_id in zip(self._new, stored, strict=True):
             self.lines.episode(one)
-            if one.verdict.outcome is Outcome.VIOLATION and not self._quiet and not self._json:
+            violation = one.verdict.outcome is Outcome.VIOLATION
+            if violation and one.id not in self._told_open and not self._quiet and not self._json:
                 self._tell(one, stored_id)
+            if one.closed:
+                self._told_open.discard(one.id)
+            elif violation:
+                self._told_open.add(one.id)
         self._new.clear()
         self._sightings.clear()
 
@@ -124,7 +134,8 @@ class Told:
         with standard_output():
             print(
                 tables.escape_plain(
-                    f"{began} VIOLATION {text} ({one.strength.label}) [{stored_id[: tables.ID_LENGTH]}]"
+                    f"{began} VIOLATION{'' if one.closed else ' under way:'} {text} "
+                    f"({one.strength.label}) [{stored_id[: tables.ID_LENGTH]}]"
                 )
             )
 

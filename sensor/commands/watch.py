@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sensor.capture.ring import RingSource
     from sensor.setup import Setup
 
-CLOSE_EVERY_NS = 5_000_000_000
+CLOSE_EVERY_NS = 2_000_000_000
 
 
 def run(options: argparse.Namespace) -> int:
@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
             on_flow=told.lines.flow if told.lines.flows else None,
             on_progress=lambda _: progress(),
             visibility=made.visibility,
+            on_open=told.open,
             on_observation=told.observation,
             on_account=told.account,
             on_hours=told.hours,
