@@ -16,7 +16,7 @@ from sensor.classify.presence import Presence
 from sensor.following import Follower, file_names
 from sensor.handover import HandOver
 from sensor.hellos import Hellos
-from sensor.hourly import KEPT_HOURS, Hourly, counted
+from sensor.hourly import Hourly, counted
 from sensor.kernel import layout
 from sensor.kernel.state import HEAP, Joiner, Names, Scanner
 from sensor.listing import Lister
@@ -25,7 +25,7 @@ from sensor.model import FRAME
 from sensor.policy import Facts
 from sensor.settings import HiddenOutcome
 from sensor.stating import Counter
-from sensor.totals import Account, Totals
+from sensor.totals import Totals
 from sensor.watching import Watcher, as_episode
 from sensor.worker import LastWords, Obeyed, Progress, can_work, in_worker
 
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sensor.setup import Setup
     from sensor.statement import NetworkHour, Statement
     from sensor.stating import Counted
+    from sensor.totals import Account
 
 NOTHING = np.zeros(0, np.int64)
 NAME_ROWS = 1 << 20
@@ -120,7 +121,7 @@ class Pipeline:
         self._statement = Counter(networks, self._joiner.locals)
         self._hourly = Hourly(self._statement, forget, on_hours)
         self._parallel = parallel
-        self._on_progress = on_progress
+        self._on_progress = on_progress or (lambda _: None)
         self._on_account = on_account
         self._close_every_ns = close_every_ns
         self._closed_ns = 0
@@ -216,7 +217,7 @@ class Pipeline:
         else:
             for one in self._scanned(source):
                 self._take(one)
-                self._progress(source.read_bytes)
+                self._on_progress(source.read_bytes)
         self._follower.book.finish()
         if self._watcher is not None:
             self._watcher.finish()
@@ -257,17 +258,13 @@ class Pipeline:
             if isinstance(one, Obeyed):
                 self._change(self._changes.popleft())
             elif isinstance(one, Progress):
-                self._progress(one.read_bytes)
+                self._on_progress(one.read_bytes)
             elif isinstance(one, LastWords):
                 source.sources[:], source.warnings[:], source.read_bytes, counters, notices, hours, counts = one.words
                 self._beginnings.counts = counts
                 self._scanner.counters[:], self._scanner.notices[:], self._scanner.hours[:] = counters, notices, hours
             else:
                 self._take(one)
-
-    def _progress(self, read_bytes: int) -> None:
-        if self._on_progress is not None:
-            self._on_progress(read_bytes)
 
     def _scanned(self, source: FrameSource, room: Callable[[], Room] = lambda: HEAP) -> Iterator[Scanned | None]:
         """The compiled loop over every batch; None where what follows is a network of its own."""
@@ -305,9 +302,7 @@ class Pipeline:
     def _accounted(self, scanned: Scanned, batch: Batch) -> Scanned:
         if batch.state is None:
             return scanned
-        counters = dict(zip(layout.COUNTERS, self._scanner.counters.tolist(), strict=True))
-        hours = counted(self._scanner.hours, KEPT_HOURS)
-        return replace(scanned, account=Account(batch.state, counters, hours))
+        return replace(scanned, account=derived.account(batch.state, self._scanner))
 
     def _take(self, scanned: Scanned | None) -> None:
         """Everything after the compiled loop, for one batch."""

@@ -12,6 +12,7 @@ from sensor.commands.output import refuse_overwriting
 from sensor.commands.reloading import Reloading
 from sensor.commands.replay import collect_rarely
 from sensor.commands.telling import Told, say
+from sensor.ops.systemd import Systemd
 from sensor.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ def run(options: argparse.Namespace) -> int:
     )
     collect_rarely()
     with ExitStack() as stack:
-        told = Told(options, made, stack)
+        systemd = Systemd()
+        told = Told(options, made, stack, systemd)
 
         def progress() -> None:
+            systemd.progress()
             told.flush()
             reloading.act()
 
@@ -51,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
             told.change(new)
             pipeline.change(new)
 
-        reloading = Reloading(options.config, made, change)
+        reloading = Reloading(options.config, made, change, systemd)
         pipeline = Pipeline(
             made.settings,
             made.signatures,
@@ -70,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
         pipeline.warm()
         with stopping(source), reloading.on_hangup():
             totals = pipeline.run(source)
+        systemd.stopping()
         told.finish(totals, source.sources[0])
     return 0
 
