@@ -184,9 +184,10 @@ class Told:
             write(Path(self._textfile), self._metrics.text())
             self._unwritten = ""
         except OSError as error:
-            if self._unwritten != str(error):
-                say(f"{self._textfile}: cannot be written: {error.strerror}")
-            self._unwritten = str(error)
+            why = error.strerror or str(error)
+            if self._unwritten != why:
+                say(f"{self._textfile}: cannot be written: {why}")
+            self._unwritten = why
 
     def finish(self, totals: Totals, info: SourceInfo) -> None:
         """Everything is stored, or waits in the spool, and the sum of it told, when this returns."""
