@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     _common(explain)
     _serve(commands.add_parser("serve", help="the API and the pages for follow-up"))
     _user(commands.add_parser("user", help="who may sign in there"))
+    _notify(commands.add_parser("notify", help="tell new violations by mail, webhook and syslog"))
     signatures = commands.add_parser("signatures", help="the signatures of apps").add_subparsers(
         dest="action", metavar="ACTION", required=True
     )
@@ -133,6 +134,15 @@ def _count(text: str) -> int:
     if not 0 < count <= MAX_WORKERS:
         raise ValueError
     return count
+
+
+def _notify(command: argparse.ArgumentParser) -> None:
+    _common(command)
+    what = command.add_mutually_exclusive_group()
+    what.add_argument("--once", action="store_true", help="send what is due, and end")
+    what.add_argument("--test", metavar="CHANNEL", help="send a test message to this channel, and end")
+    what.add_argument("--dead", action="store_true", help="list the messages that were given up")
+    what.add_argument("--resend", metavar="KEY", help="try given up messages anew: those whose key begins so, or `all`")
 
 
 def _seconds(text: str) -> float:
@@ -247,6 +257,10 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import explain
 
         return explain.run(options)
+    if options.command == "notify":
+        from sensor.commands import notify
+
+        return notify.run(options)
     if options.command == "signatures":
         from sensor.commands import signatures
 

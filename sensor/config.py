@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor import config_api
+from sensor import config_api, config_notify
 from sensor import config_values as values
 from sensor.model import Activity, Severity, Strength
 from sensor.settings import (
@@ -18,7 +18,6 @@ from sensor.settings import (
     DeviceSettings,
     HiddenOutcome,
     IdleSettings,
-    MetricsSettings,
     NetworkSettings,
     PolicyException,
     PolicySettings,
@@ -45,18 +44,8 @@ __all__ = ["Settings", "example_text", "load", "loads"]
 HIDING: Final = ("ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy")  # kinds of signatures/visibility
 _EXAMPLE: Final = "config_example.toml"
 _SECTIONS: Final = (
-    "site",
-    "network",
-    "devices",
-    "sensor",
-    "capture",
-    "store",
-    "metrics",
-    "signatures",
-    "proof",
-    "policy",
-    "api",
-)
+    "site", "network", "devices", "sensor", "capture", "store", "signatures", "proof", "policy", "api", "notify",
+)  # fmt: skip
 
 
 def example_text() -> str:
@@ -90,11 +79,11 @@ def _settings(top: Table, folder: Path, known_apps: Collection[str] | None) -> S
         ),
         capture=_capture(top.table("capture", ("ring_mebibytes", "promiscuous", "filter"))),
         store=_store(top.table("store", ("url", "spool", "spool_mebibytes"))),
-        metrics=MetricsSettings(top.table("metrics", ("textfile",)).one("textfile", values.text, "")),
         signatures=_signatures(top.table("signatures", ("own",)), folder),
         proof=_proof(top.table("proof", ("key", "captures")), folder),
         policy=_Policies(site, networks, devices, known_apps).read(top),
         api=config_api.read(top.table("api", config_api.KEYS), folder),
+        notify=config_notify.read(top.table("notify", config_notify.KEYS), folder),
     )
 
 

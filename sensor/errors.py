@@ -35,3 +35,7 @@ class StoreError(WardwatchError):
 
 class StoreBusyError(StoreError):
     """It is locked, full or cannot be reached: that may pass."""
+
+
+class NotifyError(WardwatchError):
+    """A message that could not be sent, or a secret that could not be read."""

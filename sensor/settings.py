@@ -11,6 +11,7 @@ from typing import Final
 
 from sensor.model import Activity, Severity, Strength
 from sensor.settings_api import ApiSettings
+from sensor.settings_notify import NotifySettings
 
 IPNetwork = IPv4Network | IPv6Network
 
@@ -132,13 +133,6 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricsSettings:
-    """`textfile`: written every quarter of a minute for Prometheus; empty: not at all."""
-
-    textfile: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class SignatureSettings:
     """`own`: the clinic's folder of signatures; relative to the folder of the TOML file."""
 
@@ -215,8 +209,8 @@ class Settings:
     sensor: SensorSettings = field(default_factory=SensorSettings)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
-    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     signatures: SignatureSettings = field(default_factory=SignatureSettings)
     proof: ProofSettings = field(default_factory=ProofSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     api: ApiSettings = field(default_factory=ApiSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)

@@ -72,6 +72,11 @@ class Table:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
+    @property
+    def path(self) -> str:
+        """The key path that leads to it, as messages write it."""
+        return self._path
+
     def wrong(self, key: str, reason: str) -> ConfigError:
         """The error to raise for `key` of this table; an empty key means the table itself."""
         path = ".".join(part for part in (self._path, key) if part)

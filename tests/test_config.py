@@ -29,6 +29,7 @@ from sensor.settings import (
     Variant,
     Watch,
 )
+from sensor.settings_notify import EmailChannel, MailSecurity, SyslogChannel, WebhookChannel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,10 +184,43 @@ def test_each_default_that_the_example_names_is_the_default():
             )
         },
         **dict.fromkeys(("ech", "encrypted_dns", "private_relay", "tor", "chat_proxy"), '"record"'),
+        **_defaults_of_notify(),
     }
     assert not network.vlans
     assert not policy.approved
     assert not policy.visibility
+
+
+def _defaults_of_notify() -> dict[str, str]:
+    """Made of the least that each kind of channel takes."""
+    least = """
+        [[notify.email]]\nname = "a"\nto = ["o@x.example"]\nfrom = "w@x.example"\nserver = "x"
+        [[notify.webhook]]\nname = "b"\nurl = "https://x.example"
+        [[notify.syslog]]\nname = "c"\nhost = "x"
+    """
+    notify = config.loads(least).notify
+    mail, hook, log = notify.channels
+    assert isinstance(mail, EmailChannel)
+    assert isinstance(hook, WebhookChannel)
+    assert isinstance(log, SyslogChannel)
+    assert (mail.security, mail.user, hook.format) == (MailSecurity.STARTTLS, "", "wardwatch")
+    assert hook.secret_file is hook.ca_file is mail.password_file is None
+    return {
+        "devices": f'"{notify.devices}"',
+        "language": f'"{mail.language}"',
+        "tries": str(notify.tries),
+        "first_wait_s": str(notify.first_wait_s),
+        "longest_wait_s": str(notify.longest_wait_s),
+        "security": f'"{mail.security}"',
+        "digest_at": f'"{mail.digest_minute // 60:02}:{mail.digest_minute % 60:02}"',
+        "least_severity": f'"{mail.least_severity.label}"',
+        "allow_private": str(hook.allow_private).lower(),
+        "allow_http": str(hook.allow_http).lower(),
+        "timeout_s": str(hook.timeout_s),
+        "transport": f'"{log.transport}"',
+        "format": f'"{log.format}"',
+        "facility": '"audit"' if log.facility == 13 else "",
+    }
 
 
 ALL_KEYS = """
@@ -195,9 +229,12 @@ pseudonym_days requests_per_minute body_kibibytes
 site name timezone network kind cidrs vlans watch devices routers names
 sensor flow_table_rows dns_memory_rows drop_duplicates hash_seed idle background_s messaging_s file_transfer_s calls_s
 capture ring_mebibytes promiscuous filter
-metrics textfile store url spool spool_mebibytes signatures own proof key captures policy approved disallowed unlisted background minimum_strength
+store url spool spool_mebibytes signatures own proof key captures policy approved disallowed unlisted background minimum_strength
 variant app hosts reason exception apps where activities from until owner schedule days to outcome
 visibility ech encrypted_dns private_relay vpn tor chat_proxy
+notify language tries first_wait_s longest_wait_s email server security port user password_file digest_at least_severity
+webhook format secret_file authorization_file allow_private allow_http timeout_s ca_file
+syslog host transport facility cert_file key_file
 """
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sensor.statement import Statement
     from sensor.store import Store
 
-WITHDRAWN = "withdrawn"  # kind of the verdict on what was told and turned out to be another episode
 BATCH_EPISODES = 2000  # stored in one transaction
 
 
@@ -81,9 +80,8 @@ class Lines:
     def episode(self, episode: Episode) -> None:
         if not self.episodes:
             return
-        record = records.episode_record(episode)
-        text = records.line(record if episode.closed else record | {"closed": False})
-        if self._episodes and episode.closed and episode.verdict.kind != WITHDRAWN:
+        text = records.line(records.episode_record(episode))
+        if self._episodes:
             self._episodes.write(text)
         if self._json and episode.verdict.outcome is Outcome.VIOLATION:
             with standard_output():

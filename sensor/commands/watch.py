@@ -12,7 +12,6 @@ from sensor.commands.output import refuse_overwriting
 from sensor.commands.reloading import Reloading
 from sensor.commands.replay import collect_rarely
 from sensor.commands.telling import Told, say
-from sensor.ops.systemd import Systemd
 from sensor.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from sensor.capture.ring import RingSource
     from sensor.setup import Setup
 
-CLOSE_EVERY_NS = 2_000_000_000
+CLOSE_EVERY_NS = 5_000_000_000
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,11 +41,9 @@ def run(options: argparse.Namespace) -> int:
     )
     collect_rarely()
     with ExitStack() as stack:
-        systemd = Systemd()
-        told = Told(options, made, stack, systemd)
+        told = Told(options, made, stack)
 
         def progress() -> None:
-            systemd.progress()
             told.flush()
             reloading.act()
 
@@ -54,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             told.change(new)
             pipeline.change(new)
 
-        reloading = Reloading(options.config, made, change, systemd)
+        reloading = Reloading(options.config, made, change)
         pipeline = Pipeline(
             made.settings,
             made.signatures,
@@ -64,7 +61,6 @@ def run(options: argparse.Namespace) -> int:
             on_flow=told.lines.flow if told.lines.flows else None,
             on_progress=lambda _: progress(),
             visibility=made.visibility,
-            on_open=told.open,
             on_observation=told.observation,
             on_account=told.account,
             on_hours=told.hours,
@@ -73,7 +69,6 @@ def run(options: argparse.Namespace) -> int:
         pipeline.warm()
         with stopping(source), reloading.on_hangup():
             totals = pipeline.run(source)
-        systemd.stopping()
         told.finish(totals, source.sources[0])
     return 0
 

@@ -6,17 +6,17 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from sensor.notify.model import Proof, Violation, Who
+from sensor.services.pseudonyms import hider
 from sensor.settings_notify import ShownAs
 from sensor.wording import UNNAMED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sensor.model import Device, Episode, Evidence
     from sensor.notify.model import Occasion
 
 MAX_PROOFS: Final = 10  # the rest is in the store; a message is no evidence pack
-HIDDEN: Final = "(device)"
 
 
 def violation(
@@ -31,14 +31,14 @@ def violation(
     version: str,
     devices: ShownAs,
 ) -> Violation:
-    """What is told of an episode. `label`: what people call its device; `names`: of apps, by id.
+    """What is told of an episode. `label`: what its device is called, as `devices` has it; `names`: of apps, by id.
 
-    With `ShownAs.LABEL` nothing but the label tells which device it is: the addresses are left out, also where
-    evidence repeats them. Where pseudonyms come to be kept, they take the label's place here and nowhere else.
+    But with `ShownAs.ID` nothing else tells which device it is: its addresses are left out, and where evidence or a note
+    repeats them, the label stands in their place.
     """
     device = episode.device
     shown = devices is ShownAs.ID
-    secrets = () if shown else _secrets(device)
+    hide = hider(() if shown else _spellings(device), label)
     ids = (episode.app,) if episode.app is not None else episode.candidates
     verdict = episode.verdict
     return Violation(
@@ -64,18 +64,18 @@ def violation(
         closed=episode.closed,
         rule=verdict.rule,
         kind=verdict.kind,
-        reason=_without(verdict.reason, secrets),
+        reason=hide(verdict.reason),
         policy_hash=verdict.policy_hash,
         signatures_hash=episode.signatures_hash,
         signature_version=episode.signature_version,
-        names=tuple(_without(name, secrets) for name in episode.names),
-        notes=tuple(_without(note, secrets) for note in (*device.notes, *episode.notes)),
-        proofs=tuple(_proof(one, device, secrets, shown=shown) for one in episode.evidence[:MAX_PROOFS]),
+        names=tuple(hide(name) for name in episode.names),
+        notes=tuple(hide(note) for note in (*device.notes, *episode.notes)),
+        proofs=tuple(_proof(one, device, hide, shown=shown) for one in episode.evidence[:MAX_PROOFS]),
         proofs_total=episode.evidence_total,
     )
 
 
-def _proof(evidence: Evidence, device: Device, secrets: tuple[str, ...], *, shown: bool) -> Proof:
+def _proof(evidence: Evidence, device: Device, hide: Callable[[str], str], *, shown: bool) -> Proof:
     """The device's end is the one whose address is the device's; where neither is, it is the one that opened the flow."""
     flow = evidence.flow
     ends = [(flow.src, flow.sport), (flow.dst, flow.dport)]
@@ -84,12 +84,12 @@ def _proof(evidence: Evidence, device: Device, secrets: tuple[str, ...], *, show
     (device_address, device_port), (server_address, server_port) = ends
     return Proof(
         kind=evidence.kind,
-        value=_without(evidence.value, secrets),
+        value=hide(evidence.value),
         time_ns=evidence.time_ns,
         app=evidence.match.app,
         rule=evidence.match.rule,
         strength=evidence.match.strength,
-        file=_without(evidence.file, secrets),
+        file=hide(evidence.file),
         frame=evidence.frame,
         packet_id=evidence.packet_id if shown else "",  # made of the addresses, few enough to be tried out
         proto=flow.proto,
@@ -97,23 +97,16 @@ def _proof(evidence: Evidence, device: Device, secrets: tuple[str, ...], *, show
         device_port=device_port if shown else 0,
         server_address=server_address,
         server_port=server_port,
-        detail=_without(evidence.detail, secrets),
+        detail=hide(evidence.detail),
     )
 
 
-def _secrets(device: Device) -> tuple[str, ...]:
-    """Every way in which evidence may spell the device's addresses, the longest first."""
-    found = {device.mac, device.address, *device.addresses} - {""}
-    found |= {device.mac.replace(":", "-"), device.id.partition(":")[2]} - {""}
+def _spellings(device: Device) -> set[str]:
+    """Every way in which evidence may write the device's addresses."""
+    found = {device.mac, device.mac.replace(":", "-"), device.id.partition(":")[2], device.address, *device.addresses}
     for address in (device.address, *device.addresses):
         try:
             found.add(ip_address(address).exploded)
         except ValueError:
             continue
-    return tuple(sorted(found, key=len, reverse=True))
-
-
-def _without(text: str, secrets: tuple[str, ...]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, HIDDEN)
-    return text
+    return found

@@ -28,6 +28,7 @@ VERSIONS = (
     "0004",
     "0005",
     "0006",
+    "0007",
 )  # the migrations in migrations/versions, oldest first; a test holds them equal
 VERSION = VERSIONS[-1]
 APPLICATION = "wardwatch"

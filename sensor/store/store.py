@@ -13,6 +13,7 @@ from sensor.store.failures import translated
 from sensor.store.follow_up import FollowUps
 from sensor.store.lookup import Lookup
 from sensor.store.opening import READING
+from sensor.store.outbox import Outbox
 from sensor.store.records import AppendResult, Counts, Cursor, Filter, Row, Sighting, Snapshots, StoredEpisode
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Store:
         self.answers = Answers(engine, place)
         self.columns = ColumnCache(engine, place)
         self.lookup = Lookup(engine, place)
+        self.outbox = Outbox(engine, place)
 
     def append(self, episodes: Sequence[Episode], *, snapshots: Snapshots = NOTHING) -> AppendResult:
         """Store what is new in `episodes`, all or nothing; returns after the commit is on disk.

@@ -26,9 +26,11 @@ pytestmark = pytest.mark.root
 
 
 def stored(store: Path) -> list[str]:
-    """Ids of all episodes."""
+    """Ids of all episodes; each has one revision."""
     with open_store(store, read_only=True) as opened:
-        return sorted(row.episode.id for row in opened.violations(Filter(outcomes=None)))
+        found = sorted(row.episode.id for row in opened.violations(Filter(outcomes=None)))
+        assert opened.counts().revisions == len(found)
+    return found
 
 
 def ids(episodes: Path) -> list[str]:

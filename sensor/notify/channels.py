@@ -1,0 +1,41 @@
+"""From the settings of a channel to its sender: secrets and certificates are read here, once."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from sensor.errors import ConfigError
+from sensor.notify import secret_files
+from sensor.notify.connecting import tls_context
+from sensor.notify.webhook import Webhook
+from sensor.settings_notify import WebhookChannel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sensor.notify.sending import Sender
+    from sensor.settings_notify import Channel
+
+
+def sender(channel: Channel, file: str) -> Sender:
+    """The sender of a channel; `file` is what messages call the configuration. Raises ConfigError."""
+    place = f"{file}: {channel.place}"
+    context = _context(channel.ca_file, f"{place}.ca_file")
+    if isinstance(channel, WebhookChannel):
+        key = authorization = None
+        if channel.secret_file is not None:
+            key = secret_files.read_key(channel.secret_file, f"{place}.secret_file")
+        if channel.authorization_file is not None:
+            authorization = secret_files.read_header(channel.authorization_file, f"{place}.authorization_file")
+        return Webhook(channel, context, key=key, authorization=authorization)
+    raise ConfigError(f"{place}: channels of this kind are not there yet")
+
+
+def _context(ca_file: Path | None, place: str) -> ssl.SSLContext:
+    try:
+        return tls_context(ca_file)
+    except ssl.SSLError as error:
+        raise ConfigError(f"{place}: {ca_file} holds no certificates in PEM") from error
+    except OSError as error:
+        raise ConfigError(f"{place}: {ca_file} cannot be read: {error.strerror}") from error

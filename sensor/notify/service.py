@@ -1,0 +1,145 @@
+"""The notifier: takes from the outbox, sends, and writes down what became of it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sensor.errors import StoreError
+from sensor.notify.deciding import decide, wait_s
+from sensor.notify.sending import SendError
+from sensor.wording import NS, length
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sensor.notify.composing import Composer
+    from sensor.notify.sending import Sender
+    from sensor.settings_notify import Channel, NotifySettings
+    from sensor.store import Store
+    from sensor.store.outbox import News, Notice, Plan
+
+POLL_S: Final = 2.0
+LONGEST_REST_S: Final = 60.0
+FAILURES_IN_A_ROW: Final = 3  # then the channel rests: whoever does not answer is not asked for every message
+LOST: Final = "sending it was never finished"
+
+
+@dataclass(slots=True)
+class Sums:
+    """What one round did."""
+
+    sent: int = 0
+    failed: int = 0
+    dead: int = 0
+    in_a_row: int = 0  # failures since the last that was sent
+
+
+class Notifier:
+    """Every channel goes its own way: one that hangs keeps none of the others waiting."""
+
+    def __init__(
+        self,
+        store: Store,
+        composer: Composer,
+        settings: NotifySettings,
+        senders: Mapping[str, Sender],
+        say: Callable[[str], None],
+        *,
+        zone: str,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store = store
+        self._composer = composer
+        self._settings = settings
+        self._senders = senders
+        self._say = say
+        self._zone = zone
+        self._now_ns = now_ns
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop` is set; what is being sent then is finished."""
+        threads = [
+            threading.Thread(target=self._serve, args=(channel, stop), name=channel.name)
+            for channel in self._settings.channels
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _serve(self, channel: Channel, stop: threading.Event) -> None:
+        rest_s = 0.0
+        in_a_row = 0
+        while not stop.wait(rest_s):
+            try:
+                sums = self.work(channel, stop)
+            except StoreError as error:
+                self._say(f"{channel.name}: {error}")
+                sums = Sums(failed=1, in_a_row=1)
+            in_a_row = sums.in_a_row + (0 if sums.sent else in_a_row)
+            rest_s = min(LONGEST_REST_S, POLL_S * 2 ** min(in_a_row, 10))
+
+    def work(self, channel: Channel, stop: threading.Event | None = None) -> Sums:
+        """Sends what is due to one channel, until nothing is, or several have failed in a row. Raises StoreError."""
+        outbox = self._store.outbox
+        outbox.collect(channel.name, self._decider(channel))
+        sums = Sums()
+        lease_ns = (
+            2 * channel.timeout_s + 5
+        ) * NS  # nothing takes longer than its timeout, but the machine may be slow
+        while sums.in_a_row < FAILURES_IN_A_ROW and not (stop is not None and stop.is_set()):
+            notices = outbox.claim(channel.name, self._now_ns(), lease_ns)
+            if not notices:
+                break
+            self._deliver(channel, notices, sums)
+        return sums
+
+    def _decider(self, channel: Channel) -> Callable[[News, tuple[Notice, ...]], Plan | None]:
+        return lambda news, told: decide(channel, self._zone, news, told, self._now_ns())
+
+    def _deliver(self, channel: Channel, notices: tuple[Notice, ...], sums: Sums) -> None:
+        if notices[0].tries > self._settings.tries:  # it was begun so often, and every time somebody died of it
+            self._give_up(channel, notices, notices[0].error or LOST, sums)
+            return
+        try:
+            message, gone = self._composer.message(notices)
+            for why, some in gone.items():
+                self._store.outbox.dropped(some, why)
+            notices = tuple(one for one in notices if not any(one in some for some in gone.values()))
+            if message is None:
+                return
+            self._senders[channel.name].send(message)
+        except SendError as error:
+            self._failed(channel, notices, str(error), error.wait_s, sums)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one message that cannot be made must not silence the channel
+            self._failed(channel, notices, f"cannot be made: {type(error).__name__}", None, sums)
+        else:
+            self._store.outbox.sent(notices)
+            sums.sent += 1
+            sums.in_a_row = 0
+
+    def _failed(self, channel: Channel, notices: tuple[Notice, ...], why: str, asked_s: int | None, sums: Sums) -> None:
+        sums.failed += 1
+        sums.in_a_row += 1
+        tries = notices[0].tries
+        if tries >= self._settings.tries:
+            self._give_up(channel, notices, why, sums)
+            return
+        chance = secrets.SystemRandom().random()
+        later_s = wait_s(tries, self._settings.first_wait_s, self._settings.longest_wait_s, chance)
+        later_s = max(later_s, asked_s or 0)
+        self._store.outbox.failed(notices, why, self._now_ns() + int(later_s * NS))
+        again = length(int(later_s * NS))
+        self._say(f"{channel.name}: not sent (try {tries} of {self._settings.tries}, again in {again}): {why}")
+
+    def _give_up(self, channel: Channel, notices: tuple[Notice, ...], why: str, sums: Sums) -> None:
+        sums.dead += 1
+        self._store.outbox.failed(notices, why, None)
+        key = notices[0].message_key[:8]
+        self._say(f"{channel.name}: given up after {self._settings.tries} tries [{key}]: {why}")
