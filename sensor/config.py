@@ -18,6 +18,7 @@ from sensor.settings import (
     DeviceSettings,
     HiddenOutcome,
     IdleSettings,
+    MetricsSettings,
     NetworkSettings,
     PolicyException,
     PolicySettings,
@@ -44,8 +45,19 @@ __all__ = ["Settings", "example_text", "load", "loads"]
 HIDING: Final = ("ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy")  # kinds of signatures/visibility
 _EXAMPLE: Final = "config_example.toml"
 _SECTIONS: Final = (
-    "site", "network", "devices", "sensor", "capture", "store", "signatures", "proof", "policy", "api", "notify",
-)  # fmt: skip
+    "site",
+    "network",
+    "devices",
+    "sensor",
+    "capture",
+    "store",
+    "metrics",
+    "signatures",
+    "proof",
+    "policy",
+    "api",
+    "notify",
+)
 
 
 def example_text() -> str:
@@ -79,6 +91,7 @@ def _settings(top: Table, folder: Path, known_apps: Collection[str] | None) -> S
         ),
         capture=_capture(top.table("capture", ("ring_mebibytes", "promiscuous", "filter"))),
         store=_store(top.table("store", ("url", "spool", "spool_mebibytes"))),
+        metrics=MetricsSettings(top.table("metrics", ("textfile",)).one("textfile", values.text, "")),
         signatures=_signatures(top.table("signatures", ("own",)), folder),
         proof=_proof(top.table("proof", ("key", "captures")), folder),
         policy=_Policies(site, networks, devices, known_apps).read(top),

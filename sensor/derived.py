@@ -7,10 +7,15 @@ import secrets
 from typing import TYPE_CHECKING
 
 from sensor.classify.visibility import KINDS
+from sensor.hourly import KEPT_HOURS, counted
+from sensor.kernel import layout
 from sensor.settings import HiddenOutcome
+from sensor.totals import Account
 
 if TYPE_CHECKING:
     from sensor.classify.signatures import SignatureSet
+    from sensor.kernel.state import Scanner
+    from sensor.model import SourceState
     from sensor.policy import Policy
     from sensor.settings import Settings
 
@@ -27,6 +32,18 @@ def seeds(settings: Settings, policy: Policy, *, repeatable: bool) -> list[int]:
     if seed is None:
         seed = int.from_bytes(hashlib.sha256(policy.hash.encode()).digest()[:8], "big")
     return [(seed + i) % (1 << 63) for i in range(3)]
+
+
+def account(state: SourceState, scanner: Scanner) -> Account:
+    """What became of a live source's frames up to here."""
+    return Account(
+        state,
+        dict(zip(layout.COUNTERS, scanner.counters.tolist(), strict=True)),
+        counted(scanner.hours, KEPT_HOURS),
+        dict(zip(layout.NOTICES, scanner.notices.tolist(), strict=True)),
+        scanner.live,
+        len(scanner.flows),
+    )
 
 
 def contexts(signatures: SignatureSet) -> frozenset[str]:

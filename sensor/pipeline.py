@@ -16,7 +16,7 @@ from sensor.classify.presence import Presence
 from sensor.following import Follower, file_names
 from sensor.handover import HandOver
 from sensor.hellos import Hellos
-from sensor.hourly import KEPT_HOURS, Hourly, counted
+from sensor.hourly import Hourly, counted
 from sensor.kernel import layout
 from sensor.kernel.state import HEAP, Joiner, Names, Scanner
 from sensor.listing import Lister
@@ -25,7 +25,7 @@ from sensor.model import FRAME
 from sensor.policy import Facts
 from sensor.settings import HiddenOutcome
 from sensor.stating import Counter
-from sensor.totals import Account, Totals
+from sensor.totals import Totals
 from sensor.watching import Watcher, as_episode
 from sensor.worker import LastWords, Obeyed, Progress, can_work, in_worker
 
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sensor.setup import Setup
     from sensor.statement import NetworkHour, Statement
     from sensor.stating import Counted
+    from sensor.totals import Account
 
 NOTHING = np.zeros(0, np.int64)
 NAME_ROWS = 1 << 20
@@ -71,6 +72,7 @@ class Pipeline:
         on_observation: Callable[[Observation], None] | None = None,
         repeatable: bool = False,
         on_account: Callable[[Account], None] | None = None,
+        on_open: Callable[[Episode], None] | None = None,
         on_hours: Callable[[tuple[NetworkHour, ...]], None] | None = None,
         close_every_ns: int = CLOSE_EVERY_NS,
     ) -> None:
@@ -79,8 +81,8 @@ class Pipeline:
         `on_progress` is told how many bytes on disk have been read. `visibility`: rules of what hides the use of apps;
         `on_observation` takes each thing so seen, before the episode that the policy may make of it.
         `on_account` is told by a live source, now and then, what became of all frames so far. `close_every_ns` of packet time:
-        how often episodes are looked for that are over, which says when they are told and not what. With `on_hours` the sums and
-        observations of an hour are told soon after it, and forgotten.
+        how often episodes are looked for that are over, which says when they are told and not what. `on_open` takes what is
+        known then of episodes that last. With `on_hours` sums and observations of an hour are told soon after it, and forgotten.
         """
         seeds = derived.seeds(settings, policy, repeatable=repeatable)
         self._policy = policy
@@ -102,6 +104,7 @@ class Pipeline:
             versions=derived.versions(signatures),
             limits=signatures.limits,
             presence=Presence(*derived.known_of(signatures)),
+            emit_open=on_open,
         )
         routers = derived.routers(settings)
         self._follower = Follower(book, self._names, networks, routers, signatures.match_address, self._hellos)
@@ -118,7 +121,7 @@ class Pipeline:
         self._statement = Counter(networks, self._joiner.locals)
         self._hourly = Hourly(self._statement, forget, on_hours)
         self._parallel = parallel
-        self._on_progress = on_progress
+        self._on_progress = on_progress or (lambda _: None)
         self._on_account = on_account
         self._close_every_ns = close_every_ns
         self._closed_ns = 0
@@ -214,7 +217,7 @@ class Pipeline:
         else:
             for one in self._scanned(source):
                 self._take(one)
-                self._progress(source.read_bytes)
+                self._on_progress(source.read_bytes)
         self._follower.book.finish()
         if self._watcher is not None:
             self._watcher.finish()
@@ -255,17 +258,13 @@ class Pipeline:
             if isinstance(one, Obeyed):
                 self._change(self._changes.popleft())
             elif isinstance(one, Progress):
-                self._progress(one.read_bytes)
+                self._on_progress(one.read_bytes)
             elif isinstance(one, LastWords):
                 source.sources[:], source.warnings[:], source.read_bytes, counters, notices, hours, counts = one.words
                 self._beginnings.counts = counts
                 self._scanner.counters[:], self._scanner.notices[:], self._scanner.hours[:] = counters, notices, hours
             else:
                 self._take(one)
-
-    def _progress(self, read_bytes: int) -> None:
-        if self._on_progress is not None:
-            self._on_progress(read_bytes)
 
     def _scanned(self, source: FrameSource, room: Callable[[], Room] = lambda: HEAP) -> Iterator[Scanned | None]:
         """The compiled loop over every batch; None where what follows is a network of its own."""
@@ -303,9 +302,7 @@ class Pipeline:
     def _accounted(self, scanned: Scanned, batch: Batch) -> Scanned:
         if batch.state is None:
             return scanned
-        counters = dict(zip(layout.COUNTERS, self._scanner.counters.tolist(), strict=True))
-        hours = counted(self._scanner.hours, KEPT_HOURS)
-        return replace(scanned, account=Account(batch.state, counters, hours))
+        return replace(scanned, account=derived.account(batch.state, self._scanner))
 
     def _take(self, scanned: Scanned | None) -> None:
         """Everything after the compiled loop, for one batch."""
@@ -327,6 +324,7 @@ class Pipeline:
         if abs(scanned.last_ns - self._closed_ns) >= self._close_every_ns:
             self._closed_ns = scanned.last_ns
             self._follower.book.close_idle(scanned.last_ns)
+            self._follower.book.tell_open(scanned.last_ns)
             if self._lister is not None:
                 self._lister.settle()
 

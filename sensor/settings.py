@@ -133,6 +133,13 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """`textfile`: written every quarter of a minute for Prometheus; empty: not at all."""
+
+    textfile: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SignatureSettings:
     """`own`: the clinic's folder of signatures; relative to the folder of the TOML file."""
 
@@ -209,6 +216,7 @@ class Settings:
     sensor: SensorSettings = field(default_factory=SensorSettings)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     signatures: SignatureSettings = field(default_factory=SignatureSettings)
     proof: ProofSettings = field(default_factory=ProofSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)

@@ -50,3 +50,6 @@ class Account:
     source: SourceState
     counters: dict[str, int]
     hours: Rows = ()  # the latest
+    notices: dict[str, int] = field(default_factory=dict)
+    flows: int = 0  # in the flow table
+    flow_rows: int = 0  # that it has room for

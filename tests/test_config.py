@@ -229,7 +229,7 @@ pseudonym_days requests_per_minute body_kibibytes
 site name timezone network kind cidrs vlans watch devices routers names
 sensor flow_table_rows dns_memory_rows drop_duplicates hash_seed idle background_s messaging_s file_transfer_s calls_s
 capture ring_mebibytes promiscuous filter
-store url spool spool_mebibytes signatures own proof key captures policy approved disallowed unlisted background minimum_strength
+metrics textfile store url spool spool_mebibytes signatures own proof key captures policy approved disallowed unlisted background minimum_strength
 variant app hosts reason exception apps where activities from until owner schedule days to outcome
 visibility ech encrypted_dns private_relay vpn tor chat_proxy
 notify language tries first_wait_s longest_wait_s email server security port user password_file digest_at least_severity

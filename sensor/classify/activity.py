@@ -6,7 +6,7 @@ The thresholds are data (`signatures/activity.toml`), each with its reason; docs
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sensor.errors import SignatureError
@@ -15,7 +15,7 @@ from sensor.model import Activity
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sensor.classify.flows import Flow
+    from sensor.classify.flows import Carried, Flow
 
 NS = 1_000_000_000
 WINDOW_NS = 10 * NS
@@ -101,21 +101,34 @@ class Use:
     file_up: int = 0
     file_down: int = 0
 
+    def copied(self) -> Use:
+        """The same, to add to."""
+        return Use(
+            self.limits,
+            {start: list(both) for start, both in self.profile.items()},
+            replace(self.media),
+            {start: replace(stream) for start, stream in self.streams.items()},
+            {start: list(both) for start, both in self.chat.items()},
+            self.file_up,
+            self.file_down,
+        )
+
     def add(self, flow: Flow) -> None:
-        """Takes in a flow that has ended."""
-        for window in (*flow.windows, flow.last_window):
+        """Takes in a flow: all of it once it has ended, before that what its windows tell."""
+        windows = _windows(flow)
+        for window in windows:
             _sum(self.profile, window.start_ns, window.bytes_up, window.bytes_down)
         told = {one.match.activity for one in (*flow.own, *flow.tied, *flow.told)}
         if flow.key.proto == "udp":
             self._add_datagrams(flow)
         if Activity.MESSAGING in told:
             after_ns = flow.first_ns + self.limits.messaging_opening_s * NS
-            for window in (*flow.windows, flow.last_window):
+            for window in windows:
                 if window.start_ns >= after_ns:
                     _sum(self.chat, window.start_ns, window.bytes_up, window.bytes_down)
         if Activity.FILE_TRANSFER in told:
-            self.file_up += flow.bytes_up
-            self.file_down += flow.bytes_down
+            self.file_up += flow.bytes_up if flow.ended else sum(one.bytes_up for one in windows)
+            self.file_down += flow.bytes_down if flow.ended else sum(one.bytes_down for one in windows)
 
     def _add_datagrams(self, flow: Flow) -> None:
         if flow.media_up or flow.media_down:
@@ -130,12 +143,18 @@ class Use:
                 )
             )
             return
+        if flow.media and not flow.ended:  # how many of them are media is known at its end
+            for window in flow.windows:
+                last_ns = window.start_ns + WINDOW_NS
+                self.media.merge(Stream(*window[3:], *window[1:3], flow.media[0].time_ns, last_ns))
+            return
         if any(one.kind == "quic_sni" for one in flow.own):
             return  # a page over HTTP/3 is as busy both ways, and is no media that hide their header
-        for window in (*flow.windows, flow.last_window):
+        for window in _windows(flow):
             if max(window.packets_up, window.packets_down) >= self.limits.call_stream_packets:
                 first_ns = max(window.start_ns, flow.first_ns)
-                last_ns = min(window.start_ns + WINDOW_NS, flow.last_ns)
+                end_ns = window.start_ns + WINDOW_NS
+                last_ns = min(end_ns, flow.last_ns) if flow.ended else end_ns
                 part = Stream(
                     window.packets_up, window.packets_down, window.bytes_up, window.bytes_down, first_ns, last_ns
                 )
@@ -202,6 +221,11 @@ class Use:
             for size, packets in ((held.bytes_up, held.packets_up), (held.bytes_down, held.packets_down))
             if packets
         )
+
+
+def _windows(flow: Flow) -> tuple[Carried, ...]:
+    """Those that are over, and of a flow that has ended the one in which it did."""
+    return (*flow.windows, flow.last_window) if flow.ended else tuple(flow.windows)
 
 
 def _sum(into: dict[int, list[int]], start_ns: int, up: int, down: int) -> None:

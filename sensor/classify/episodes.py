@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sensor.classify.activity import Use
 from sensor.classify.flows import UNKNOWN_CALL, Claim, Flow, claim
 from sensor.classify.opened import Opened
+from sensor.classify.underway import is_due, is_news, so_far, withdrawn
 from sensor.model import Activity, Device, Episode, Evidence, Outcome, RuleMatch, Strength, Verdict, Window
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ class EpisodeBook:
         versions: dict[str, str],
         limits: Limits,
         presence: Presence,
+        emit_open: Callable[[Episode], None] | None = None,
     ) -> None:
+        """`emit_open` takes what is told of episodes that are open still, when `tell_open` is called."""
+        self._emit_open = emit_open
         self._limits = limits
         self._presence = presence
         self._judge = judge
@@ -134,6 +138,7 @@ class EpisodeBook:
                 other.episode = None
             episode.closed = True
             self._forget(episode.place)
+            self._withdraw(episode, None)
 
     def advance(self, time_ns: int) -> None:
         """Packet time has come this far: what DNS told counts for flows that named nothing themselves in time."""
@@ -197,6 +202,8 @@ class EpisodeBook:
                 self._presence.tell_why(episode, other.apps, reason)
                 episode.absorb(other)
                 self._forget(place)
+                if other.told is not None:
+                    self._withdraw(other, self._finished(so_far(episode, episode.last_ns)))
 
     def _is_open_at(self, episode: Opened, time_ns: int) -> bool:
         if time_ns <= episode.alive_ns or not all(flow.ended for flow in reversed(episode.flows)):
@@ -227,6 +234,30 @@ class EpisodeBook:
             if not self._is_open_at(episode, time_ns - SETTLE_NS):
                 self._close(place, episode)
 
+    def tell_open(self, time_ns: int) -> None:
+        """Tells of episodes that are open what is new, as far as it is known at this time."""
+        if self._emit_open is None:
+            return
+        for episode in list(self._open.values()):
+            if not is_due(episode, time_ns):
+                continue
+            copy = so_far(episode, time_ns)
+            if len(copy.apps) > 1:
+                self._settle_by_presence(copy)
+            now = self._finished(copy)
+            if now is not None and is_news(episode, now, time_ns):
+                self._withdraw(episode, now)
+                episode.told, episode.told_ns = replace(now, closed=False), time_ns
+                self._emit_open(episode.told)
+
+    def _withdraw(self, episode: Opened, now: Episode | None) -> None:
+        """What was told of an episode under another id is so no more."""
+        told = episode.told
+        if told is not None and self._emit_open is not None and (now is None or now.id != told.id):
+            named = self._presence.named(now.candidates) if now is not None else ""
+            self._emit_open(withdrawn(told, now, named))
+            episode.told = None
+
     def finish(self) -> None:
         """No more packets: settles what waits and closes what is open, in order of time. All flows must have ended."""
         self.advance(1 << 63)
@@ -241,6 +272,7 @@ class EpisodeBook:
         if len(episode.apps) > 1:
             self._settle_by_presence(episode)
         finished = self._finished(episode)
+        self._withdraw(episode, finished)
         if finished is not None:
             self.closed += 1
             self._emit(finished)

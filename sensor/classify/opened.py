@@ -10,7 +10,7 @@ from sensor.model import Activity, Strength
 if TYPE_CHECKING:
     from sensor.classify.activity import Use
     from sensor.classify.flows import Claim, Flow
-    from sensor.model import Device, Evidence
+    from sensor.model import Device, Episode, Evidence
 
 MAX_EVIDENCE = 64  # kept of one episode: the first of each rule and value, then the earliest
 MAX_NAMES = 64
@@ -49,6 +49,9 @@ class Opened:
     first_ns: int = 0
     last_ns: int = 0
     alive_ns: int = 0
+    told: Episode | None = None  # while it is open
+    told_ns: int = 0  # when that was
+    look_ns: int = 0  # when to look next whether there is something to tell
 
     @property
     def place(self) -> Place:

@@ -118,5 +118,9 @@ class Presence:
         near = (one for one in seen if episode.first_ns - JOIN_NS <= one.time_ns <= episode.last_ns)
         return {name: None for one in near for name in one.names}
 
+    def named(self, apps: tuple[str, ...]) -> str:
+        """What people call them."""
+        return " or ".join(map(self._name, apps))
+
     def _name(self, app: str) -> str:
         return self._names.get(app, app)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sensor.statement import Statement
     from sensor.store import Store
 
+WITHDRAWN = "withdrawn"  # kind of the verdict on what was told and turned out to be another episode
 BATCH_EPISODES = 2000  # stored in one transaction
 
 
@@ -80,8 +81,9 @@ class Lines:
     def episode(self, episode: Episode) -> None:
         if not self.episodes:
             return
-        text = records.line(records.episode_record(episode))
-        if self._episodes:
+        record = records.episode_record(episode)
+        text = records.line(record if episode.closed else record | {"closed": False})
+        if self._episodes and episode.closed and episode.verdict.kind != WITHDRAWN:
             self._episodes.write(text)
         if self._json and episode.verdict.outcome is Outcome.VIOLATION:
             with standard_output():

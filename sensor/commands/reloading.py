@@ -13,6 +13,7 @@ from sensor.errors import WardwatchError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sensor.ops.systemd import Systemd
     from sensor.setup import Setup
 
 # What a run has from its start to its end, and the words for it.
@@ -20,18 +21,20 @@ LASTING = {
     "capture": "[capture]",
     "sensor": "[sensor] (but for its idle times)",
     "store": "[store]",
+    "metrics": "[metrics]",
 }
 
 
 class Reloading:
     """Notes that it was asked for, and does it where the line can take it."""
 
-    def __init__(self, config: str | None, made: Setup, change: Callable[[Setup], None]) -> None:
+    def __init__(self, config: str | None, made: Setup, change: Callable[[Setup], None], systemd: Systemd) -> None:
         """`made`: what holds now. `change` takes what is to hold from now on."""
         self._config = config
         self._made = made
         self._change = change
         self._asked = False
+        self._systemd = systemd
 
     @contextmanager
     def on_hangup(self) -> Iterator[None]:
@@ -51,6 +54,11 @@ class Reloading:
         if not self._asked:
             return
         self._asked = False
+        self._systemd.reloading()
+        self._reload()
+        self._systemd.reloaded()
+
+    def _reload(self) -> None:
         try:
             made = setup.read(self._config)
         except WardwatchError as error:

@@ -15,6 +15,7 @@ from sensor.commands.keeping import Lines, with_packet_ids
 from sensor.commands.losses import Losses
 from sensor.commands.output import standard_output
 from sensor.model import Outcome
+from sensor.ops.metrics import WRITE_EVERY_S, Metrics, write
 from sensor.ops.recorder import Piece, Recorder, made_spool
 from sensor.settings import default_store_url
 from sensor.store import Sighting, Snapshots, open_store
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from sensor.model import Episode, Observation, SourceInfo
+    from sensor.ops.systemd import Systemd
     from sensor.setup import Setup
     from sensor.statement import NetworkHour
     from sensor.store import Store
@@ -45,7 +47,7 @@ def say(text: str) -> None:
 class Told:
     """What is told while it happens. A violation is told once it is stored, or is sure to be."""
 
-    def __init__(self, options: argparse.Namespace, made: Setup, stack: ExitStack) -> None:
+    def __init__(self, options: argparse.Namespace, made: Setup, stack: ExitStack, systemd: Systemd) -> None:
         """Raises StoreError where the store will not do, but for what may pass."""
         self.lines = Lines(options, stack, live=True)
         self._made = made
@@ -53,10 +55,16 @@ class Told:
         self._interface = options.interface
         self._quiet = options.quiet
         self._json = options.json
+        self._systemd = systemd
+        self._metrics = Metrics(options.interface)
+        self._textfile = made.settings.metrics.textfile
+        self._written_s = 0.0
+        self._unwritten = ""
         self._run = secrets.token_hex(4)
         self._parts = 0
         self._new: list[Episode] = []
         self._sightings: list[Sighting] = []
+        self._told_open: set[str] = set()  # ids of violations that were told and last
         self._losses = Losses()
         self._counters: dict[str, int] = {}  # up to the last account
         self._counted: dict[str, int] = {}  # up to when it was told last
@@ -67,6 +75,10 @@ class Told:
         self._new.append(stamped(self._losses.marked(episode)))
         if len(self._new) >= BATCH:
             self.flush()
+
+    def open(self, episode: Episode) -> None:
+        """What is known by now of an episode that lasts; or the end of one that turned out to be another."""
+        self.episode(episode)
 
     def change(self, made: Setup) -> None:
         """Verdicts from now on may cite this."""
@@ -112,8 +124,14 @@ class Told:
             stored = self._recorder.put(Piece(tuple(self._new), tuple(self._sightings)))
         for one, stored_id in zip(self._new, stored, strict=True):
             self.lines.episode(one)
-            if one.verdict.outcome is Outcome.VIOLATION and not self._quiet and not self._json:
+            violation = one.verdict.outcome is Outcome.VIOLATION
+            if violation and one.id not in self._told_open and not self._quiet and not self._json:
                 self._tell(one, stored_id)
+            if one.closed:
+                self._metrics.episode(one)
+                self._told_open.discard(one.id)
+            elif violation:
+                self._told_open.add(one.id)
         self._new.clear()
         self._sightings.clear()
 
@@ -124,7 +142,8 @@ class Told:
         with standard_output():
             print(
                 tables.escape_plain(
-                    f"{began} VIOLATION {text} ({one.strength.label}) [{stored_id[: tables.ID_LENGTH]}]"
+                    f"{began} VIOLATION{'' if one.closed else ' under way:'} {text} "
+                    f"({one.strength.label}) [{stored_id[: tables.ID_LENGTH]}]"
                 )
             )
 
@@ -133,15 +152,42 @@ class Told:
         counters = {**account.counters, KERNEL_RING: account.source.dropped}
         self._losses.note(account.source.time_ns, sum(counters[name] for name in LOST))
         self._last, self._counters = account, counters
+        self._metrics.account(account, time.time_ns())
+        self._write_metrics()
         now_s = time.monotonic()
         if now_s < self._told_s + TELL_EVERY_S:
             return
+        self._systemd.status(
+            f"{account.source.seen} frames, {account.flows} flows, {account.source.dropped} dropped by the kernel"
+        )
         if not self._quiet:
             since = {name: count - self._counted.get(name, 0) for name, count in counters.items()}
             waiting = f"; {account.source.waiting} wait in the ring" if account.source.waiting else ""
             sums = tables.accounted(sum(since.values()), since)
             say(f"{self._interface}, the last {now_s - self._told_s:.0f} s: {sums}{waiting}")
         self._told_s, self._counted = now_s, counters
+
+    def _write_metrics(self, *, now: bool = False) -> None:
+        """Once in a while; what hinders it is told once."""
+        now_s = time.monotonic()
+        if not self._textfile or (now_s < self._written_s + WRITE_EVERY_S and not now):
+            return
+        self._written_s = now_s
+        if self._recorder is not None:
+            kept = self._recorder
+            self._metrics.waiting, self._metrics.left_out, self._metrics.failing = (
+                kept.waiting,
+                kept.left_out,
+                kept.failing,
+            )
+        try:
+            write(Path(self._textfile), self._metrics.text())
+            self._unwritten = ""
+        except OSError as error:
+            why = error.strerror or str(error)
+            if self._unwritten != why:
+                say(f"{self._textfile}: cannot be written: {why}")
+            self._unwritten = why
 
     def finish(self, totals: Totals, info: SourceInfo) -> None:
         """Everything is stored, or waits in the spool, and the sum of it told, when this returns."""
@@ -152,6 +198,7 @@ class Told:
         if self._recorder is not None:
             self._recorder.put(Piece(sources=((info, None),)))
             self._recorder.finish()
+        self._write_metrics(now=True)
         self._tell_sums()
         if not self._json and not self._quiet:
             with standard_output():

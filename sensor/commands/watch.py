@@ -12,6 +12,7 @@ from sensor.commands.output import refuse_overwriting
 from sensor.commands.reloading import Reloading
 from sensor.commands.replay import collect_rarely
 from sensor.commands.telling import Told, say
+from sensor.ops.systemd import Systemd
 from sensor.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sensor.capture.ring import RingSource
     from sensor.setup import Setup
 
-CLOSE_EVERY_NS = 5_000_000_000
+CLOSE_EVERY_NS = 2_000_000_000
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,9 +42,11 @@ def run(options: argparse.Namespace) -> int:
     )
     collect_rarely()
     with ExitStack() as stack:
-        told = Told(options, made, stack)
+        systemd = Systemd()
+        told = Told(options, made, stack, systemd)
 
         def progress() -> None:
+            systemd.progress()
             told.flush()
             reloading.act()
 
@@ -51,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
             told.change(new)
             pipeline.change(new)
 
-        reloading = Reloading(options.config, made, change)
+        reloading = Reloading(options.config, made, change, systemd)
         pipeline = Pipeline(
             made.settings,
             made.signatures,
@@ -61,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
             on_flow=told.lines.flow if told.lines.flows else None,
             on_progress=lambda _: progress(),
             visibility=made.visibility,
+            on_open=told.open,
             on_observation=told.observation,
             on_account=told.account,
             on_hours=told.hours,
@@ -69,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
         pipeline.warm()
         with stopping(source), reloading.on_hangup():
             totals = pipeline.run(source)
+        systemd.stopping()
         told.finish(totals, source.sources[0])
     return 0
 

@@ -33,7 +33,7 @@ class View:
     address: str
     mac: str
     end_ns: int
-    closed: bool  # as the view with the latest end has it
+    closed: bool  # it is over: then span, activity, strength and verdict are those of views that say so
     bytes_up: int
     bytes_down: int
     packets: int
@@ -124,9 +124,10 @@ def subject_of(view: View) -> tuple[str, str]:
 
 def join(one: View, other: View) -> View:
     """Both views of one episode as one."""
-    first = min(one, other, key=lambda view: (view.start_ns, view.network, view.address, view.mac))
-    last = max(one, other, key=lambda view: (view.end_ns, view.closed))
-    judge = max(one, other, key=_weight)
+    telling = [view for view in (one, other) if view.closed] or [one, other]
+    first = min(telling, key=lambda view: (view.start_ns, view.network, view.address, view.mac))
+    last = max(telling, key=lambda view: view.end_ns)
+    judge = max(telling, key=_weight)
     keys = one.keys | other.keys
     return View(
         device_id=one.device_id,
@@ -144,8 +145,8 @@ def join(one: View, other: View) -> View:
         flows=max(one.flows, other.flows),
         evidence_total=max(one.evidence_total, other.evidence_total, len(keys)),
         capped=one.capped or other.capped,
-        activity=max(one.activity, other.activity),
-        strength=max(one.strength, other.strength),
+        activity=max(view.activity for view in telling),
+        strength=max(view.strength for view in telling),
         addresses=_sorted(one.addresses + other.addresses),
         device_notes=_sorted(one.device_notes + other.device_notes),
         services=_sorted(one.services + other.services),

@@ -26,11 +26,9 @@ pytestmark = pytest.mark.root
 
 
 def stored(store: Path) -> list[str]:
-    """Ids of all episodes; each has one revision."""
+    """Ids of all episodes."""
     with open_store(store, read_only=True) as opened:
-        found = sorted(row.episode.id for row in opened.violations(Filter(outcomes=None)))
-        assert opened.counts().revisions == len(found)
-    return found
+        return sorted(row.episode.id for row in opened.violations(Filter(outcomes=None)))
 
 
 def ids(episodes: Path) -> list[str]:

@@ -99,7 +99,7 @@ def test_merged_episodes_are_found_through_several_steps(store: Store) -> None:
         {"bytes_up": 10**6},
         {"flows": 9},
         {"activity": Activity.FILE_TRANSFER},
-        {"closed": False, "end_ns": 30},
+        {"end_ns": 30},
         {"names": ("other.example",)},
         {"notes": ("partial view",)},
     ],
