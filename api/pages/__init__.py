@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastapi import APIRouter
 
-from api.templates import render
-
-if TYPE_CHECKING:
-    from fastapi import Request, Response
-
-    from api.problems import Problem
+from api.pages import changing, signing, violations
+from api.pages.problems import problem_page
 
 router = APIRouter(include_in_schema=False)
+for part in (signing.router, violations.router, changing.router):
+    router.include_router(part)
 
-
-def problem_page(request: Request, problem: Problem) -> Response:
-    """What went wrong, for people."""
-    return render(request, "problem.html", status=problem.status, headers=problem.headers, problem=problem)
+__all__ = ["problem_page", "router"]
