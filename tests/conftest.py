@@ -4,10 +4,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sensor.store import Store, open_store
 from tests import postgres
+from tests.store.make import KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +18,35 @@ def cluster() -> Iterator[postgres.Cluster]:
     """A PostgreSQL server for the whole run of tests, started for the first that asks."""
     with postgres.running() as running:
         yield running
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "store" / "wardwatch.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, place: Path) -> str:
+    """Where a store is, or is to be, on either engine."""
+    if request.param == "sqlite":
+        return str(place)
+    found: str = request.getfixturevalue("cluster").store()
+    return found
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """An empty store that knows the test's policies and signatures."""
+    with open_store(url) as opened:
+        opened.append((), snapshots=KNOWN)
+        yield opened
+        assert opened.audit().faults == [], "whatever was written, the chain covers it"
+
+
+@pytest.fixture
+def sqlite_store(place: Path) -> Iterator[Store]:
+    """As `store`, where a test is about SQLite itself."""
+    with open_store(place) as opened:
+        opened.append((), snapshots=KNOWN)
+        yield opened
+        assert opened.audit().faults == [], "whatever was written, the chain covers it"

@@ -12,7 +12,7 @@ from sensor.store import schema
 from sensor.store.failures import translated
 from sensor.store.loading import chunks
 from sensor.store.opening import READING
-from sensor.store.reading import _current, _names, _row
+from sensor.store.reading import _row, current, names_of
 from sensor.store.texts import printable
 from sensor.store.writing import insert_missing
 
@@ -35,9 +35,9 @@ class Lookup:
         """The rows of these episodes and lineages, in this order; those that are gone are left out."""
         found: dict[tuple[str, int], Row] = {}
         with translated(self._place), self._engine.connect().execution_options(**READING) as connection:
-            names = _names(connection, places)
+            names = names_of(connection, places)
             for some in chunks(places, 200):
-                query = _current().where(tuple_(heads.episode_id, heads.lineage_id).in_(some))
+                query = current().where(tuple_(heads.episode_id, heads.lineage_id).in_(some))
                 for row in connection.execute(query):
                     place = row.episode_id, row.lineage_id
                     found[place] = _row(row, names.get(place, []))

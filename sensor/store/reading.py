@@ -32,7 +32,7 @@ def page(engine: Engine, chosen: Filter, limit: int, after: Cursor | None) -> li
         parts = [connection.execute(query).all() for query in queries(connection, chosen, limit, after)]
         merged = heapq.merge(*parts, key=lambda row: (row.start_ns, row.episode_id), reverse=True)
         rows = list(islice(merged, limit))
-        names = _names(connection, [(row.episode_id, row.lineage_id) for row in rows])
+        names = names_of(connection, [(row.episode_id, row.lineage_id) for row in rows])
     return [_row(row, names.get((row.episode_id, row.lineage_id), [])) for row in rows]
 
 
@@ -45,7 +45,7 @@ def queries(connection: Connection, chosen: Filter, limit: int, after: Cursor | 
     outcomes = [None] if chosen.outcomes is None else sorted(set(chosen.outcomes))
     conditions = _conditions(connection, chosen, after)
     return [
-        _current()
+        current()
         .where(*conditions, *_equal(outcome, key))
         .order_by(heads.start_ns.desc(), heads.episode_id.desc())
         .limit(limit)
@@ -89,7 +89,7 @@ def _conditions(connection: Connection, chosen: Filter, after: Cursor | None) ->
     return found
 
 
-def _current() -> Select[Any]:
+def current() -> Select[Any]:
     """Heads with their revision and hashes."""
     return (
         select(
@@ -118,7 +118,7 @@ def _row(row: Any, names: Sequence[str]) -> Row:
     return Row(view.episode(row.episode_id, row.signatures_hash), row.state, row.sequence, row.recorded_ns)
 
 
-def _names(connection: Connection, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[str]]:
+def names_of(connection: Connection, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[str]]:
     table = schema.names.c
     found: dict[tuple[str, int], list[str]] = {}
     for start in range(0, len(places), PAGE_ROWS):
@@ -134,8 +134,8 @@ def episode(engine: Engine, id_or_prefix: str) -> StoredEpisode:
     with engine.connect().execution_options(**READING) as connection, connection.begin():
         shown = _shown(connection, _find(connection, printable(id_or_prefix)))
         place = shown.episode_id, shown.lineage_id
-        names = _names(connection, [place]).get(place, [])
-        evidence = _evidence(connection, *place)
+        names = names_of(connection, [place]).get(place, [])
+        evidence = evidence_of(connection, *place)
         history = _history(connection, shown.episode_id)
     view = view_of_row(shown, shown.device_id, shown.app_key, shown.policy_hash, names)
     return StoredEpisode(view.episode(shown.episode_id, shown.signatures_hash, evidence), shown.state, history)
@@ -159,16 +159,16 @@ def _find(connection: Connection, prefix: str) -> str:
 
 def _shown(connection: Connection, id_: str) -> Any:
     """The head that lists show; of an episode that none shows, the latest; of a merged one, what it became part of."""
-    rows = connection.execute(_current().where(heads.episode_id == id_)).all()
+    rows = connection.execute(current().where(heads.episode_id == id_)).all()
     shown = max(rows, key=lambda row: (row.listed, row.sequence))
     if shown.root is None:
         return shown
     return connection.execute(
-        _current().where(heads.episode_id == shown.root, heads.lineage_id == shown.lineage_id)
+        current().where(heads.episode_id == shown.root, heads.lineage_id == shown.lineage_id)
     ).one()
 
 
-def _evidence(connection: Connection, id_: str, lineage_id: int) -> tuple[Evidence, ...]:
+def evidence_of(connection: Connection, id_: str, lineage_id: int) -> tuple[Evidence, ...]:
     """Evidence in time order, with that of the episodes merged into this one."""
     table = schema.evidence
     members = select(heads.episode_id).where(heads.merged_into == id_, heads.lineage_id == lineage_id)

@@ -125,3 +125,36 @@ class Sighting:
     flows: int
     bytes: int
     details: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far somebody was told what a store holds: the last revision's sequence, the last sighting's time and id."""
+
+    sequence: int = 0
+    recorded_ns: int = 0
+    sighting: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What comes after a place, up to `reached`; `more`: and there is more. `cited`: texts behind the hashes of `episodes`."""
+
+    episodes: tuple[Episode, ...]
+    sightings: tuple[Sighting, ...]
+    cited: Snapshots
+    reached: Place
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """One sensor of a centre. `status` is what it said of itself last, as JSON."""
+
+    id: str
+    store_id: str
+    first_ns: int
+    seen_ns: int
+    reached: Place
+    episodes: int
+    status: Mapping[str, object]

@@ -29,6 +29,7 @@ VERSIONS = (
     "0005",
     "0006",
     "0007",
+    "0008",
 )  # the migrations in migrations/versions, oldest first; a test holds them equal
 VERSION = VERSIONS[-1]
 APPLICATION = "wardwatch"

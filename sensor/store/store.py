@@ -5,16 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sensor.store import chain, covering, reading, sightings, writing
+from sensor.store import chain, covering, news, reading, sightings, writing
 from sensor.store.access import Access
 from sensor.store.answers import Answers
 from sensor.store.columns import ColumnCache
 from sensor.store.failures import translated
+from sensor.store.fleet import Fleet
 from sensor.store.follow_up import FollowUps
 from sensor.store.lookup import Lookup
 from sensor.store.opening import READING
 from sensor.store.outbox import Outbox
-from sensor.store.records import AppendResult, Counts, Cursor, Filter, Row, Sighting, Snapshots, StoredEpisode
+from sensor.store.records import (
+    AppendResult,
+    Counts,
+    Cursor,
+    Filter,
+    News,
+    Place,
+    Row,
+    Sighting,
+    Snapshots,
+    StoredEpisode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +55,7 @@ class Store:
         self.columns = ColumnCache(engine, place)
         self.lookup = Lookup(engine, place)
         self.outbox = Outbox(engine, place)
+        self.fleet = Fleet(engine, place)
 
     def append(self, episodes: Sequence[Episode], *, snapshots: Snapshots = NOTHING) -> AppendResult:
         """Store what is new in `episodes`, all or nothing; returns after the commit is on disk.
@@ -101,6 +114,16 @@ class Store:
         """Add one link to the chain of hashes: something that was done or read."""
         with translated(self._place), self._engine.begin() as connection:
             chain.append(connection, kind, content)
+
+    def store_id(self) -> str:
+        """By which a centre knows this store from one that replaced it."""
+        with translated(self._place):
+            return news.store_id(self._engine)
+
+    def news(self, after: Place, limit: int = 500) -> News:
+        """What was stored after a place, at most `limit` revisions and as many sightings: for who keeps a copy elsewhere."""
+        with translated(self._place):
+            return news.news(self._engine, after, limit)
 
     def counts(self) -> Counts:
         """How much the store holds."""

@@ -56,7 +56,9 @@ def _append(connection: Connection, episodes: Sequence[Episode], snapshots: Snap
         incoming = [_incoming(episode, subjects, lineages) for episode in some]
         ledger = load(connection, incoming, policy_of)
         for one in incoming:
-            id_, what = ledger.take(one, now_ns)
+            id_, what = ledger.take(
+                one, now_ns + len(ids)
+            )  # later than the one before: which is older is never in doubt
             ids.append(id_)
             counted[what] += 1
         links += _flush(connection, ledger, {id_: pair for pair, id_ in lineages.items()}, now_ns)
@@ -166,7 +168,9 @@ def insert_missing(connection: Connection, table: Table, rows: list[Values]) -> 
 
 def _flush(connection: Connection, ledger: Ledger, hashes: Mapping[int, Pair], now_ns: int) -> list[Content]:
     """Write what is planned; answers what the chain is to say of it."""
-    new_episodes = [{"id": id_, "subject_id": subject, "recorded_ns": now_ns} for id_, subject in ledger.new_episodes]
+    new_episodes = [
+        {"id": id_, "subject_id": subject, "recorded_ns": ledger.born[id_]} for id_, subject in ledger.new_episodes
+    ]
     revisions = [revision_values(new, now_ns) for new in ledger.revisions]
     lines = [[evidence_values(new, key, one) for key, one in new.evidence] for new in ledger.revisions]
     names = [
