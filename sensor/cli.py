@@ -8,6 +8,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from sensor import cli_proof
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     seen.add_argument("--since", metavar="TIME", help="hours that begin at or after, as for violations")
     seen.add_argument("--until", metavar="TIME", help="hours that begin before")
     seen.add_argument("--format", choices=["table", "json"], default="table")
-    _audit(commands.add_parser("audit", help="the chain of hashes over all that was stored and done"))
+    cli_proof.declare(commands)
     explain = commands.add_parser("explain", help="why one verdict is what it is, step by step")
     explain.add_argument("id", help="an episode's id, or the beginning of it")
     _common(explain)
@@ -181,30 +183,6 @@ def _violations(command: argparse.ArgumentParser) -> None:
     command.add_argument("--limit", type=int, default=1000, help="rows at most (1000)")
 
 
-def _audit(command: argparse.ArgumentParser) -> None:
-    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
-    verify = actions.add_parser("verify", help="find what was changed, removed, inserted or put in another place")
-    _common(verify)
-    verify.add_argument(
-        "--checkpoints",
-        metavar="PLACE",
-        action="append",
-        default=[],
-        help="a checkpoint, or a folder of them, kept outside; may be given again",
-    )
-    verify.add_argument(
-        "--public-key",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="whose checkpoints count; default: the sensor's own key",
-    )
-    verify.add_argument("--json", action="store_true", help="everything, as one JSON object")
-    made = actions.add_parser("checkpoint", help="sign where the chain has come to, to be kept outside")
-    _common(made)
-    made.add_argument("--out", metavar="DIR", help="a mounted folder; without it, standard output")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Returns its exit status."""
     options = parser().parse_args(arguments)
@@ -241,10 +219,8 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import visibility
 
         return visibility.run(options)
-    if options.command == "audit":
-        from sensor.commands import audit
-
-        return audit.run(options)
+    if options.command in cli_proof.COMMANDS:
+        return cli_proof.run(options)
     if options.command == "serve":
         from sensor.commands import serve
 

@@ -94,13 +94,17 @@ def anchors(files: Sequence[tuple[str, bytes]], first: Link | None, keys: Collec
             wrong.append(f"{path}: is no checkpoint, or was changed")
         elif said["key"] not in keys:
             wrong.append(f"{path}: signed with a key that is not the sensor's: {said['key'][:16]}")
-        elif not is_signed(_signed(said), said["signature"], said["key"]):
+        elif not signed_by_its_key(said):
             wrong.append(f"{path}: its signature does not hold: it was changed")
         elif first is None or said["chain"] != first.hash:
             wrong.append(f"{path}: of another chain: link 1 was changed, or the chain was begun again")
         else:
             good.append(Anchor(said["sequence"], said["hash"], Path(path).name))
     return good, wrong
+
+
+def signed_by_its_key(said: dict[str, Any]) -> bool:
+    return is_signed(_signed(said), said["signature"], said["key"])
 
 
 def parse(data: bytes) -> dict[str, Any] | None:

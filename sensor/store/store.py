@@ -15,6 +15,7 @@ from sensor.store.follow_up import FollowUps
 from sensor.store.lookup import Lookup
 from sensor.store.opening import READING
 from sensor.store.outbox import Outbox
+from sensor.store.proving import Proofs
 from sensor.store.records import (
     AppendResult,
     Counts,
@@ -56,6 +57,7 @@ class Store:
         self.lookup = Lookup(engine, place)
         self.outbox = Outbox(engine, place)
         self.fleet = Fleet(engine, place)
+        self.proofs = Proofs(engine, place)
 
     def append(self, episodes: Sequence[Episode], *, snapshots: Snapshots = NOTHING) -> AppendResult:
         """Store what is new in `episodes`, all or nothing; returns after the commit is on disk.

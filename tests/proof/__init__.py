@@ -1,0 +1,1 @@
+"""Packs, their making and their checking."""
