@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _replay(commands.add_parser("replay", help="read captures and tell what the policy says of them"))
     _watch(commands.add_parser("watch", help="watch an interface, such as a switch's mirror port"))
+    _doctor(commands.add_parser("doctor", help="test whether a mirror port shows what it should"))
     _violations(commands.add_parser("violations", help="list what the store holds"))
     seen = commands.add_parser("visibility", help="list what could not be read, by network and hour")
     _common(seen)
@@ -147,6 +148,13 @@ def _notify(command: argparse.ArgumentParser) -> None:
     what.add_argument("--resend", metavar="KEY", help="try given up messages anew: those whose key begins so, or `all`")
 
 
+def _doctor(command: argparse.ArgumentParser) -> None:
+    command.add_argument("interface", metavar="IFACE", help="the interface, as `ip link` calls it")
+    command.add_argument("--config", metavar="FILE", help="the TOML file: its VLANs should be seen")
+    command.add_argument("--seconds", type=_seconds, default=60.0, metavar="N", help="how long to look (60)")
+    command.add_argument("--json", action="store_true", help="everything, as one JSON object")
+
+
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 < seconds < float("inf"):
@@ -211,6 +219,10 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import watch
 
         return watch.run(options)
+    if options.command == "doctor":
+        from sensor.commands import doctor
+
+        return doctor.run(options)
     if options.command == "violations":
         from sensor.commands import violations
 

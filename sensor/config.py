@@ -91,7 +91,7 @@ def _settings(top: Table, folder: Path, known_apps: Collection[str] | None) -> S
         ),
         capture=_capture(top.table("capture", ("ring_mebibytes", "promiscuous", "filter"))),
         store=_store(top.table("store", ("url", "spool", "spool_mebibytes"))),
-        metrics=MetricsSettings(top.table("metrics", ("textfile",)).one("textfile", values.text, "")),
+        metrics=_metrics(top.table("metrics", ("textfile", "window_s"))),
         signatures=_signatures(top.table("signatures", ("own",)), folder),
         proof=_proof(top.table("proof", ("key", "captures")), folder),
         policy=_Policies(site, networks, devices, known_apps).read(top),
@@ -186,6 +186,14 @@ def _store(table: Table) -> StoreSettings:
         url=table.one("url", values.store_url, default_store_url()),
         spool=table.one("spool", values.text, default.spool),
         spool_mebibytes=table.one("spool_mebibytes", values.whole(1, 65536), default.spool_mebibytes),
+    )
+
+
+def _metrics(table: Table) -> MetricsSettings:
+    default = MetricsSettings()
+    return MetricsSettings(
+        textfile=table.one("textfile", values.text, default.textfile),
+        window_s=table.one("window_s", values.whole(1, 3600), default.window_s),
     )
 
 

@@ -55,6 +55,21 @@ class LinkType(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class MirrorState:
+    """What a live source's frames say of the mirror port, in one window. Conversations: by addresses and ports, of three packets and more."""
+
+    seconds: float
+    over: bool  # the window has ended; the next counts from nothing
+    looked: int  # frames of TCP and UDP to one receiver
+    conversations: int
+    one_way: int  # of these, those of which one side was seen
+    acks: int  # of TCP, that could be compared
+    gaps: int  # of these, those of data that was never seen
+    untagged: int  # frames
+    vlans: tuple[int, ...]  # tags seen
+
+
+@dataclass(frozen=True, slots=True)
 class SourceState:
     """What became of the frames of a live source since its start: seen = handed on + dropped + waiting, exactly."""
 
@@ -68,6 +83,7 @@ class SourceState:
     oversized: int = 0  # frames longer than the interface's MTU: packets merged by offloads
     snapped: int = 0  # cut short
     damaged_blocks: int = 0  # of the ring; never, unless the kernel's layout is not the one known
+    mirror: MirrorState | None = None
 
 
 @dataclass(slots=True)

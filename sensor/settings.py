@@ -134,9 +134,10 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class MetricsSettings:
-    """`textfile`: written every quarter of a minute for Prometheus; empty: not at all."""
+    """`textfile`: written every quarter of a minute for Prometheus; empty: not at all. `window_s`: in which the mirror port is judged."""
 
     textfile: str = ""
+    window_s: int = 60
 
 
 @dataclass(frozen=True, slots=True)

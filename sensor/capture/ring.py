@@ -17,6 +17,7 @@ import numpy as np
 
 from sensor.capture.blocks import NOTED, OVERSIZED, walk_block
 from sensor.capture.limits import MAX_FRAMES
+from sensor.capture.mirror import MirrorWindow
 from sensor.capture.packets import BLOCK_BYTES, RETIRE_MS, GoneError, Options, Ring
 from sensor.errors import CaptureError
 from sensor.model import FRAME, Batch, CaptureWarning, FrameSource, LinkType, SourceInfo, SourceState
@@ -24,9 +25,12 @@ from sensor.model import FRAME, Batch, CaptureWarning, FrameSource, LinkType, So
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sensor.model import MirrorState
+
 TICK_MS = 1000
 SETTLED_NS = 2_000_000_000  # what arrived this long ago is out of the ring, where nothing waits in it
 ACCOUNT_S = 1.0
+WINDOW_S = 60.0  # in which the mirror is judged
 DRAIN_S = 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 MAX_BLOCKS = 64  # in one batch
@@ -50,6 +54,7 @@ class RingSource(FrameSource):
         say: Callable[[str], None],
         seconds: float | None = None,
         account_s: float = ACCOUNT_S,
+        window_s: float = WINDOW_S,
     ) -> None:
         """Raises CaptureError: no such interface, not permitted, of a kind that cannot be read."""
         self.sources = [SourceInfo(interface, format="live")]
@@ -61,8 +66,11 @@ class RingSource(FrameSource):
         self._say = say
         self._seconds = seconds
         self._account_s = account_s
+        self._window_s = window_s
         self._stop, self._stopper = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._rows = np.zeros(MAX_FRAMES + BLOCK_FRAMES, FRAME)
+        self._mirror = MirrorWindow()
+        self._mirror_s = time.monotonic()
         self._handed = 0  # frames in batches so far
         self._seen = self._dropped = self._ring_full = self._interruptions = 0
         self._noted = np.zeros(len(NOTED), np.int64)
@@ -119,7 +127,16 @@ class RingSource(FrameSource):
             oversized=oversized,
             snapped=snapped,
             damaged_blocks=damaged,
+            mirror=self._mirror_state(),
         )
+
+    def _mirror_state(self) -> MirrorState:
+        now_s = time.monotonic()
+        seconds = now_s - self._mirror_s
+        over = seconds >= self._window_s
+        if over:
+            self._mirror_s = now_s
+        return self._mirror.state(seconds, over=over)
 
     def _is_over(self) -> bool:
         return time.monotonic() >= self._ends_s or bool(select.select([self._stop], [], [], 0)[0])
@@ -162,6 +179,7 @@ class RingSource(FrameSource):
         info.frames = self._handed
         info.first_ns = int(rows[0]["time_ns"]) if info.first_ns is None else info.first_ns
         info.last_ns = int(rows[filled - 1]["time_ns"])
+        self._mirror.look(ring.buffer, rows[:filled])
         return Batch(ring.buffer, rows[:filled])
 
     def _release(self) -> None:

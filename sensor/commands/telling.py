@@ -14,6 +14,7 @@ from sensor.classify.signatures import canonical
 from sensor.commands.keeping import Lines, with_packet_ids
 from sensor.commands.losses import Losses
 from sensor.commands.output import standard_output
+from sensor.commands.watching_health import WatchedHealth
 from sensor.model import Outcome
 from sensor.ops.metrics import WRITE_EVERY_S, Metrics, write
 from sensor.ops.recorder import Piece, Recorder, made_spool
@@ -57,6 +58,7 @@ class Told:
         self._json = options.json
         self._systemd = systemd
         self._metrics = Metrics(options.interface)
+        self._health = WatchedHealth(options.interface, made, say, self._metrics)
         self._textfile = made.settings.metrics.textfile
         self._written_s = 0.0
         self._unwritten = ""
@@ -83,6 +85,7 @@ class Told:
     def change(self, made: Setup) -> None:
         """Verdicts from now on may cite this."""
         self._made = made
+        self._health.change(made)
         if self._recorder is not None:
             self._recorder.remember(snapshots(made))
 
@@ -129,6 +132,7 @@ class Told:
                 self._tell(one, stored_id)
             if one.closed:
                 self._metrics.episode(one)
+                self._health.episode(one)
                 self._told_open.discard(one.id)
             elif violation:
                 self._told_open.add(one.id)
@@ -153,6 +157,7 @@ class Told:
         self._losses.note(account.source.time_ns, sum(counters[name] for name in LOST))
         self._last, self._counters = account, counters
         self._metrics.account(account, time.time_ns())
+        self._sightings += self._health.account(account)
         self._write_metrics()
         now_s = time.monotonic()
         if now_s < self._told_s + TELL_EVERY_S:

@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
         Options(capture.ring_mebibytes << 20, capture.promiscuous, capture.filter),
         say=say,
         seconds=options.seconds,
+        window_s=made.settings.metrics.window_s,
     )
     collect_rarely()
     with ExitStack() as stack:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sensor.store.records import Sighting
 
 table = schema.sightings.c
+HEALTH = "health"  # records of what is wrong with the mirror port
 COPIED = frozenset({"evidence"})  # a copy of a capture has another name, and the same packets
 
 
@@ -59,10 +60,17 @@ def _row(one: Sighting, now_ns: int) -> dict[str, Any]:
 
 
 def listed(
-    engine: Engine, network: str | None, kind: str | None, since_ns: int | None, until_ns: int | None
+    engine: Engine,
+    network: str | None,
+    kind: str | None,
+    since_ns: int | None,
+    until_ns: int | None,
+    *,
+    health: bool = False,
 ) -> list[dict[str, Any]]:
     """See Store.sightings."""
     query = select(schema.sightings).order_by(table.hour_ns, table.network, table.record, table.kind, table.device_id)
+    query = query.where(table.record == HEALTH if health else table.record != HEALTH)
     if network is not None:
         query = query.where(table.network == printable(network))
     if kind is not None:

@@ -127,6 +127,11 @@ class Store:
         with translated(self._place):
             return news.news(self._engine, after, limit)
 
+    def health(self, *, since_ns: int | None = None, until_ns: int | None = None) -> list[dict[str, Any]]:
+        """What was wrong with the mirror port, by hour: of each finding the last record."""
+        with translated(self._place):
+            return sightings.listed(self._engine, None, None, since_ns, until_ns, health=True)
+
     def counts(self) -> Counts:
         """How much the store holds."""
         with translated(self._place):
