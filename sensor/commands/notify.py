@@ -47,8 +47,8 @@ def _tell(options: argparse.Namespace, made: setup.Setup, store: Store) -> int:
     settings = made.settings.notify
     composer = Composer.of(store, made)
     if options.test is not None:
-        return _test(options, settings, composer)
-    senders = {one.name: channels.sender(one, options.config) for one in settings.channels}
+        return _test(options, made, composer)
+    senders = {one.name: channels.sender(one, options.config, made, say) for one in settings.channels}
     notifier = Notifier(store, composer, settings, senders, say, zone=made.settings.site.timezone)
     if options.once:
         return _once(notifier, settings, store)
@@ -89,15 +89,16 @@ def _once(notifier: Any, settings: NotifySettings, store: Store) -> int:
     return WARNINGS if failed else 0
 
 
-def _test(options: argparse.Namespace, settings: NotifySettings, composer: Any) -> int:
+def _test(options: argparse.Namespace, made: setup.Setup, composer: Any) -> int:
     from sensor.notify import channels, trying
     from sensor.notify.sending import SendError
 
+    settings = made.settings.notify
     channel = next((one for one in settings.channels if one.name == options.test), None)
     if channel is None:
         names = ", ".join(one.name for one in settings.channels)
         raise UsageError(f"--test: {options.test!r} is no channel; there are {names}")
-    sender: Sender = channels.sender(channel, options.config)
+    sender: Sender = channels.sender(channel, options.config, made, say)
     try:
         sender.send(trying.message(composer))
     except SendError as error:

@@ -8,20 +8,30 @@ from typing import TYPE_CHECKING
 from sensor.errors import ConfigError
 from sensor.notify import secret_files
 from sensor.notify.connecting import tls_context
+from sensor.notify.letters import Manner
+from sensor.notify.mail import Mail
 from sensor.notify.webhook import Webhook
-from sensor.settings_notify import WebhookChannel
+from sensor.settings_notify import EmailChannel, WebhookChannel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sensor.notify.sending import Sender
     from sensor.settings_notify import Channel
+    from sensor.setup import Setup
 
 
-def sender(channel: Channel, file: str) -> Sender:
+def sender(channel: Channel, file: str, made: Setup, say: Callable[[str], None]) -> Sender:
     """The sender of a channel; `file` is what messages call the configuration. Raises ConfigError."""
     place = f"{file}: {channel.place}"
     context = _context(channel.ca_file, f"{place}.ca_file")
+    if isinstance(channel, EmailChannel):
+        manner = Manner(channel.language, made.settings.site.timezone, made.settings.api.public_url)
+        password = None
+        if channel.password_file is not None:
+            password = secret_files.read(channel.password_file, f"{place}.password_file")
+        return Mail(channel, context, manner, password=password, say=say)
     if isinstance(channel, WebhookChannel):
         key = authorization = None
         if channel.secret_file is not None:

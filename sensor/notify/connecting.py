@@ -55,6 +55,9 @@ class Deadline:
         except (OSError, EOFError, ValueError) as error:
             self.left_s()
             raise SendError(reason(error)) from error
+        except SendError:
+            self.left_s()
+            raise
         else:
             self.left_s()  # what was cut off may look like an end
         finally:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sensor.model import Activity, Outcome, Severity, Verdict
 from sensor.store import Store, open_store
 from sensor.store.outbox import NoticeState
 from tests.commands.running import COMMAND, Done, told, wardwatch
 from tests.notify.servers import Authority, Hook, eventually, hook, make_authority
-from tests.store.make import KNOWN, episode
+from tests.notify.smtp_server import post
+from tests.store.make import KNOWN, POLICIES, episode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,3 +240,49 @@ def test_mistakes_are_one_line_that_names_file_and_key(tmp_path: Path, text: str
 
 def test_without_a_store_there_is_nothing_to_tell(tmp_path: Path) -> None:
     told(wardwatch("notify", "--once", "--store", tmp_path / "none.db"), 1, "none.db", "does not exist")
+
+
+MAIL = """
+[notify]
+devices = "label"
+[[notify.email]]
+name = "officer"
+to = ["officer@clinic.example"]
+from = "wardwatch@clinic.example"
+server = "localhost"
+port = {port}
+user = "wardwatch"
+password_file = "password"
+ca_file = "ca.pem"
+language = "es"
+least_severity = "low"
+"""
+
+
+def test_mail_tells_calls_at_once_and_keeps_the_rest_for_the_digest(tmp_path: Path, authority: Authority) -> None:
+    (tmp_path / "ca.pem").write_bytes(authority.ca_file.read_bytes())
+    (tmp_path / "password").write_text("secret\n", "utf-8")
+    (tmp_path / "password").chmod(0o600)
+    with post(authority) as mail, open_store(tmp_path / "store.db") as store:
+        config = tmp_path / "clinic.toml"
+        config.write_text(MAIL.format(port=mail.port), "utf-8")
+        arguments = ("notify", "--config", config, "--store", tmp_path / "store.db")
+        assert wardwatch(*arguments, "--once").status == 0
+        store.append((), snapshots=KNOWN)
+        verdict = Verdict(Outcome.VIOLATION, "policy.disallowed", "No", POLICIES[0], Severity.HIGH, "disallowed")
+        call = episode(range(500, 510), activity=Activity.VIDEO_CALL, verdict=verdict)
+        store.append([episode(), call, episode(range(700, 710))])
+        done = wardwatch(*arguments, "--once")
+        assert (done.status, done.out) == (0, "officer: 1 sent, 0 failed; 2 wait, 0 dead letters\n")
+        (got,) = mail.got
+        assert got.message["Subject"] == "[wardwatch] Videollamada por WhatsApp en Ward 3"
+        assert got.login == "wardwatch"
+        assert wardwatch(*arguments, "--test", "officer").out == "officer: sent\n"
+        assert mail.got[1].message["Subject"] == "[wardwatch] Prueba: Llamada de voz por Test"
+        waiting = store.outbox.listed(NoticeState.WAITING)
+        assert all(one.digest and 0 < one.next_ns - time.time_ns() <= 25 * 3600 * 10**9 for one in waiting)
+        store.outbox.failed(waiting, "", time.time_ns())  # now the hour of the digest has come
+        assert wardwatch(*arguments, "--once").out == "officer: 1 sent, 0 failed; 0 wait, 0 dead letters\n"
+        assert mail.got[2].message["Subject"] == "[wardwatch] 2 infracciones"
+        (tmp_path / "password").chmod(0o644)
+        told(wardwatch(*arguments, "--once"), 2, "notify.email[0].password_file", "can be read by everybody")

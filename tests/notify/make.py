@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sensor.classify.devices import RANDOM_MAC
 from sensor.model import Activity, Device, Episode, Evidence, FlowKey, Outcome, RuleMatch, Severity, Strength, Verdict
 from sensor.notify.model import Occasion, Violation
 from sensor.notify.shown import violation
@@ -33,7 +34,7 @@ def evidence() -> tuple[Evidence, ...]:
 def episode(**more: Any) -> Episode:
     values: dict[str, Any] = {
         "id": "5f0c9d2b7a31e846",
-        "device": Device(f"mac:{MAC}", MAC, PHONE, (PHONE, "2001:db8:20::14"), ("random MAC",)),
+        "device": Device(f"mac:{MAC}", MAC, PHONE, (PHONE, "2001:db8:20::14"), (RANDOM_MAC,)),
         "network": "Wards",
         "app": "whatsapp",
         "candidates": ("whatsapp",),

@@ -52,7 +52,10 @@ class World:
         self.later_ns = 0
         self.made = setup.read(str(self.config))
         self.channel = self.made.settings.notify.channels[0]
-        senders = {one.name: channels.sender(one, "clinic.toml") for one in self.made.settings.notify.channels}
+        senders = {
+            one.name: channels.sender(one, "clinic.toml", self.made, self.said.append)
+            for one in self.made.settings.notify.channels
+        }
         self.notifier = Notifier(
             self.store,
             Composer.of(self.store, self.made),
