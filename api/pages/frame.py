@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FLASH: Final = "wardwatch-said"
 FLASH_S: Final = 60
-SECTIONS: Final = ("violations",)
+SECTIONS: Final = ("today", "violations", "devices", "visibility", "week", "policy")
 
 
 @dataclass(frozen=True, slots=True)

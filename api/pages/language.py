@@ -57,6 +57,7 @@ def language(code: str) -> Language:
         extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
     )
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    environment.filters["app_name"] = lambda app, named: named(app)
     installed: Any = environment
     installed.install_gettext_translations(translations, newstyle=True)
     return Language(code, Locale.parse(FORMATS[code]), translations.gettext, translations.ngettext, environment)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import APIRouter, Request, Response
 
 from api.pages.filters import MANY, Filters
-from api.pages.frame import Frame, SignedFrame, go
+from api.pages.frame import Frame, SignedFrame
 from api.pages.profile import profile
 from api.pages.words import DONE, FACETS, KINDS, REASONS, STRENGTHS_MEAN
 from sensor.model import Outcome
@@ -26,13 +26,6 @@ OTHERS: Final = 5  # of the same device, beside one violation
 FIRST: Final[Mapping[str, int]] = {"device": 4, "day": 5}  # values of a facet that are shown at once
 EXPORTS: Final = (("csv", "CSV"), ("jsonl", "JSON lines"), ("parquet", "Parquet"))
 NO_DRAFT: Final[Mapping[str, str]] = {"action": "", "reason": "", "note": "", "related": "", "assignee": ""}
-
-
-@router.get("/")
-def first(page: SignedFrame) -> Response:
-    """Where one begins."""
-    del page
-    return go("/violations")
 
 
 @router.get("/violations")

@@ -159,6 +159,7 @@ SAID: Final = (
     N_("counted for {app} and not {others}: it asks many relays from one socket, as was done here"),
     N_("relays that {others} uses as well are counted for {app}: the same device showed {value} in frame {frame}"),
 )
+KEY: Final = re.compile(r" \((?:policy|network)[\w.\[\]]*\)")
 NESTED: Final = {"reason", "rest", "why"}  # places whose words may be said here as well
 OUTCOME_WORDS: Final = {"violation": N_("a violation"), "review": N_("a matter for review"),
                         "unreviewed": N_("not yet reviewed"), "allowed": N_("allowed")}  # fmt: skip
@@ -231,6 +232,10 @@ class Words:
             return self.language.gettext("no known app")
         tables = {"activity": ACTIVITIES, "severity": SEVERITIES, "state": STATES}
         return self.of(tables[name], value) if name in tables else label
+
+    def briefly(self, reason: str) -> str:
+        """A reason without the keys of the configuration that it names."""
+        return KEY.sub("", self.said(reason))
 
     def said(self, text: str) -> str:
         """A sentence of the sensor's in this language; one that is not known stays as it is."""
