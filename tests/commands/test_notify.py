@@ -19,6 +19,7 @@ from sensor.store.outbox import NoticeState
 from tests.commands.running import COMMAND, Done, told, wardwatch
 from tests.notify.servers import Authority, Hook, eventually, hook, make_authority
 from tests.notify.smtp_server import post
+from tests.notify.syslog_server import receiver
 from tests.store.make import KNOWN, POLICIES, episode
 
 if TYPE_CHECKING:
@@ -286,3 +287,33 @@ def test_mail_tells_calls_at_once_and_keeps_the_rest_for_the_digest(tmp_path: Pa
         assert mail.got[2].message["Subject"] == "[wardwatch] 2 infracciones"
         (tmp_path / "password").chmod(0o644)
         told(wardwatch(*arguments, "--once"), 2, "notify.email[0].password_file", "can be read by everybody")
+
+
+LOG = """
+[[notify.syslog]]
+name = "log"
+host = "localhost"
+port = {port}
+format = "ocsf"
+facility = "local3"
+ca_file = "ca.pem"
+{more}
+"""
+
+
+def test_syslog_over_tls(tmp_path: Path, authority: Authority) -> None:
+    (tmp_path / "ca.pem").write_bytes(authority.ca_file.read_bytes())
+    with receiver(authority) as log, open_store(tmp_path / "store.db") as store:
+        config = tmp_path / "clinic.toml"
+        config.write_text(LOG.format(port=log.port, more=""), "utf-8")
+        arguments = ("notify", "--config", config, "--store", tmp_path / "store.db")
+        assert wardwatch(*arguments, "--once").status == 0
+        store.append((), snapshots=KNOWN)
+        (id_,) = store.append([episode()]).ids
+        assert wardwatch(*arguments, "--once").out == "log: 1 sent, 0 failed; 0 wait, 0 dead letters\n"
+        (got,) = log.got
+        assert got.startswith(b"<157>1 ")  # local3, notice: 19 * 8 + 5
+        assert f'episode="{id_}"'.encode() in got
+        assert b'"class_uid":2004' in got
+        config.write_text(LOG.format(port=log.port, more="cert_file = 'none.pem'"), "utf-8")
+        told(wardwatch(*arguments, "--once"), 2, "notify.syslog[0].cert_file", "none.pem cannot be read")
