@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sensor import setup, tables
 from sensor.classify.episodes import stamped
+from sensor.commands import excepting
 from sensor.commands.keeping import Keeper, Lines, digest_of, must_stay, with_packet_ids
 from sensor.commands.output import refuse_overwriting, standard_output
 from sensor.dividing import Divided, Work, can_divide, workers_of
@@ -34,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     planned = capture.plan(options.paths, options.recursive)
     outputs = {"--flows": options.flows, "--episodes": options.episodes, "--visibility": options.visibility}
     refuse_overwriting(outputs, must_stay(options, made, planned.files))
+    made = excepting.begun(options, made)
     source = capture.open_plan(planned, separate=options.separate)
     collect_rarely()
     with ExitStack() as stack:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sensor import setup
+from sensor.commands.excepting import Excepting
 from sensor.commands.keeping import must_stay
 from sensor.commands.output import refuse_overwriting
 from sensor.commands.reloading import Reloading
@@ -44,18 +45,22 @@ def run(options: argparse.Namespace) -> int:
     collect_rarely()
     with ExitStack() as stack:
         systemd = Systemd()
+
+        def change(new: Setup) -> None:
+            told.change(new)
+            pipeline.change(new)
+
+        excepting = Excepting(options, made, change)
+        made = excepting.begin()
         told = Told(options, made, stack, systemd)
 
         def progress() -> None:
             systemd.progress()
             told.flush()
             reloading.act()
+            excepting.act()
 
-        def change(new: Setup) -> None:
-            told.change(new)
-            pipeline.change(new)
-
-        reloading = Reloading(options.config, made, change, systemd)
+        reloading = Reloading(options.config, made, lambda new: change(excepting.rebase(new)), systemd)
         pipeline = Pipeline(
             made.settings,
             made.signatures,
@@ -72,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
             close_every_ns=CLOSE_EVERY_NS,
         )
         pipeline.warm()
-        with stopping(source), reloading.on_hangup():
+        with stopping(source), reloading.on_hangup(), excepting.looking():
             totals = pipeline.run(source)
         systemd.stopping()
         told.finish(totals, source.sources[0])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from sensor import setup as setting_up
 from sensor.services.accounts import Accounts
+from sensor.services.exceptions import Exceptions
 from sensor.services.follow_up import FollowUp
 from sensor.services.identities import Identities
 from sensor.services.material import Material
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Desk:
-    """`violations`, `follow_up`, `overview`, `status`, `accounts` and `identities` are what can be asked and done."""
+    """`violations`, `follow_up`, `exceptions`, `overview`, `status`, `accounts` and `identities` are what can be asked and done."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Desk:
         self.violations = Violations(self.material)
         self.follow_up = FollowUp(self.material)
         self.overview = Overview(self.material, self.violations)
+        self.exceptions = Exceptions(self.material, self.violations)
         self.status = Status(self.material)
         self.accounts = Accounts(self.material, settings, hasher)
         self.identities = Identities(self.material, settings, self.accounts)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sensor.config_values import to_ns
+from sensor.excepting import extended
 from sensor.model import Activity, Outcome
 from sensor.services.errors import NotFoundError
 from sensor.services.overview import EVERYTHING, violates_and_open
@@ -92,18 +93,30 @@ class Status:
         return InForce(made.hash, last[0] if last else None, {}, apps)
 
     def policy(self, who: Who) -> InForce:
-        """The policy of the configuration here, and the hash of the one that judged last."""
+        """The policy of the configuration here with the exceptions made from violations, and the hash of the one that judged last."""
         who.require(Right.READ)
-        policy, last = self._material.setup.policy, self._material.store.lookup.last_hashes()
-        return InForce(policy.hash, last[1] if last else None, policy.snapshot())
+        store, now_ns = self._material.store, self._material.now_ns()
+        policy = extended(self._material.setup, store.exceptions.listed(), now_ns).policy
+        last = store.lookup.last_hashes()
+        return InForce(policy.hash, last[1] if last else None, self._masked(who, policy.snapshot()))
 
     def snapshot(self, who: Who, hash_: str) -> Any:
-        """A policy or signature set that some verdict cites, as it was. Raises NotFoundError."""
+        """A policy or signature set that some verdict cites, as it was but for masked devices. Raises NotFoundError."""
         who.require(Right.READ)
         found = self._material.store.lookup.snapshot(hash_)
         if found is None:
             raise NotFoundError(f"nothing is stored under the hash {hash_!r}")
-        return found
+        return self._masked(who, found) if isinstance(found, dict) else found
+
+    def _masked(self, who: Who, document: dict[str, Any]) -> dict[str, Any]:
+        """A policy whose exceptions name no device that who asks may not see."""
+        exceptions = document.get("exceptions")
+        if not isinstance(exceptions, list):
+            return document
+        return {**document, "exceptions": [
+            {**one, "devices": [self._material.device_of_id(who, id_).text for id_ in one.get("devices", ())]}
+            for one in exceptions
+        ]}  # fmt: skip
 
 
 def _hour(one: dict[str, Any]) -> BlindHour:

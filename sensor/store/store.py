@@ -9,6 +9,7 @@ from sensor.store import chain, covering, news, reading, sightings, writing
 from sensor.store.access import Access
 from sensor.store.answers import Answers
 from sensor.store.columns import ColumnCache
+from sensor.store.exceptions import Exceptions
 from sensor.store.failures import translated
 from sensor.store.fleet import Fleet
 from sensor.store.follow_up import FollowUps
@@ -54,6 +55,7 @@ class Store:
         self.access = Access(engine, place)
         self.answers = Answers(engine, place)
         self.columns = ColumnCache(engine, place)
+        self.exceptions = Exceptions(engine, place)
         self.lookup = Lookup(engine, place)
         self.outbox = Outbox(engine, place)
         self.fleet = Fleet(engine, place)
