@@ -45,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
     _common(explain)
     _serve(commands.add_parser("serve", help="the API and the pages for follow-up"))
     _user(commands.add_parser("user", help="who may sign in there"))
+    _forward(commands.add_parser("forward", help="tell a centre what the store holds"))
+    _sensor(commands.add_parser("sensor", help="at a centre: the sensors that may tell it what they hold"))
     _notify(commands.add_parser("notify", help="tell new violations by mail, webhook and syslog"))
     signatures = commands.add_parser("signatures", help="the signatures of apps").add_subparsers(
         dest="action", metavar="ACTION", required=True
@@ -137,6 +139,22 @@ def _count(text: str) -> int:
     if not 0 < count <= MAX_WORKERS:
         raise ValueError
     return count
+
+
+def _forward(command: argparse.ArgumentParser) -> None:
+    _common(command)
+    command.add_argument("--once", action="store_true", help="end once everything is told, or cannot be")
+
+
+def _sensor(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add = actions.add_parser(
+        "add", help="let one in, or give it a new key: what is printed goes into its [centre] key_file"
+    )
+    _common(add)
+    add.add_argument("name", help="which its networks are called by here")
+    add.add_argument("--days", type=int, default=365, metavar="N", help="how long the key holds (365)")
+    _common(actions.add_parser("list", help="when each was heard, and what it runs"))
 
 
 def _notify(command: argparse.ArgumentParser) -> None:
@@ -245,6 +263,10 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import explain
 
         return explain.run(options)
+    if options.command in {"forward", "sensor"}:
+        from sensor.commands import forward
+
+        return forward.run(options) if options.command == "forward" else forward.sensors(options)
     if options.command == "notify":
         from sensor.commands import notify
 
