@@ -30,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _replay(commands.add_parser("replay", help="read captures and tell what the policy says of them"))
     _watch(commands.add_parser("watch", help="watch an interface, such as a switch's mirror port"))
+    capture = commands.add_parser("capture", help="open an interface for a `watch` that has no right to")
+    capture.add_argument("interface", metavar="IFACE", help="the interface, as `ip link` calls it")
+    capture.add_argument("--socket", metavar="PATH", required=True, help="where the watch asks for it")
     _doctor(commands.add_parser("doctor", help="test whether a mirror port shows what it should"))
     _violations(commands.add_parser("violations", help="list what the store holds"))
     seen = commands.add_parser("visibility", help="list what could not be read, by network and hour")
@@ -127,6 +130,11 @@ def _replay(command: argparse.ArgumentParser) -> None:
 def _watch(command: argparse.ArgumentParser) -> None:
     command.add_argument("interface", metavar="IFACE", help="the interface, as `ip link` calls it")
     _common(command)
+    command.add_argument(
+        "--capture-socket",
+        metavar="PATH",
+        help="ask `wardwatch capture` there for the interface: no right is needed then",
+    )
     command.add_argument(
         "--seconds", type=_seconds, metavar="N", help="stop after N seconds; without it, at SIGTERM or SIGINT"
     )
@@ -237,6 +245,10 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import watch
 
         return watch.run(options)
+    if options.command == "capture":
+        from sensor.commands import capture
+
+        return capture.run(options)
     if options.command == "doctor":
         from sensor.commands import doctor
 
