@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FLASH: Final = "wardwatch-said"
 FLASH_S: Final = 60
-SECTIONS: Final = ("today", "violations", "devices", "visibility", "week", "policy")
+SECTIONS: Final = ("today", "violations", "devices", "visibility", "week", "exceptions", "policy")
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,6 @@ def detail_page(
         others=[other for other in others if other.id != detail.violation.id][:OTHERS],
         closings=closings(page),
         assignees=page.desk.follow_up.assignees(page.who) if detail.actions else (),
-        exceptions_here=False,
         done=DONE,
         usable=partial(usable, pseudonym=device),
         kinds=KINDS,

@@ -199,7 +199,7 @@ class Words:
         """WhatsApp; WhatsApp or Messenger; no known app."""
         if any(one in UNNAMED for one in violation.candidates):
             return self.language.gettext("no known app")
-        return violation.app_name.replace(" or ", f" {self.language.gettext('or')} ")
+        return self._either(violation.app_name)
 
     def title(self, violation: Violation) -> str:
         """Video call over WhatsApp."""
@@ -249,13 +249,18 @@ class Words:
                 )
         return text
 
+    def _either(self, names: str) -> str:
+        """WhatsApp or Messenger."""
+        word = self.language.gettext("or")
+        return names.replace(" or ", f" {word} ")
+
     def _place(self, name: str, text: str) -> str:
         if name == "outcome":
             return self.of(OUTCOME_WORDS, text)
         if name in {"strength", "least"}:
             return self.of(STRENGTH_WORDS, text)
         if name in {"apps", "others"}:
-            return text.replace(" or ", f" {self.language.gettext('or')} ")
+            return self._either(text)
         if name == "reasons":
             return "; ".join(self.said(part) for part in _sentences(text))
         return self.said(text) if name in NESTED and text else text
