@@ -30,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _replay(commands.add_parser("replay", help="read captures and tell what the policy says of them"))
     _watch(commands.add_parser("watch", help="watch an interface, such as a switch's mirror port"))
+    capture = commands.add_parser("capture", help="open an interface for a `watch` that has no right to")
+    capture.add_argument("interface", metavar="IFACE", help="the interface, as `ip link` calls it")
+    capture.add_argument("--socket", metavar="PATH", required=True, help="where the watch asks for it")
     _doctor(commands.add_parser("doctor", help="test whether a mirror port shows what it should"))
     _violations(commands.add_parser("violations", help="list what the store holds"))
     seen = commands.add_parser("visibility", help="list what could not be read, by network and hour")
@@ -45,6 +48,8 @@ def parser() -> argparse.ArgumentParser:
     _common(explain)
     _serve(commands.add_parser("serve", help="the API and the pages for follow-up"))
     _user(commands.add_parser("user", help="who may sign in there"))
+    _forward(commands.add_parser("forward", help="tell a centre what the store holds"))
+    _sensor(commands.add_parser("sensor", help="at a centre: the sensors that may tell it what they hold"))
     _notify(commands.add_parser("notify", help="tell new violations by mail, webhook and syslog"))
     signatures = commands.add_parser("signatures", help="the signatures of apps").add_subparsers(
         dest="action", metavar="ACTION", required=True
@@ -126,6 +131,11 @@ def _watch(command: argparse.ArgumentParser) -> None:
     command.add_argument("interface", metavar="IFACE", help="the interface, as `ip link` calls it")
     _common(command)
     command.add_argument(
+        "--capture-socket",
+        metavar="PATH",
+        help="ask `wardwatch capture` there for the interface: no right is needed then",
+    )
+    command.add_argument(
         "--seconds", type=_seconds, metavar="N", help="stop after N seconds; without it, at SIGTERM or SIGINT"
     )
     _outputs(command)
@@ -137,6 +147,22 @@ def _count(text: str) -> int:
     if not 0 < count <= MAX_WORKERS:
         raise ValueError
     return count
+
+
+def _forward(command: argparse.ArgumentParser) -> None:
+    _common(command)
+    command.add_argument("--once", action="store_true", help="end once everything is told, or cannot be")
+
+
+def _sensor(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add = actions.add_parser(
+        "add", help="let one in, or give it a new key: what is printed goes into its [centre] key_file"
+    )
+    _common(add)
+    add.add_argument("name", help="which its networks are called by here")
+    add.add_argument("--days", type=int, default=365, metavar="N", help="how long the key holds (365)")
+    _common(actions.add_parser("list", help="when each was heard, and what it runs"))
 
 
 def _notify(command: argparse.ArgumentParser) -> None:
@@ -219,6 +245,10 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import watch
 
         return watch.run(options)
+    if options.command == "capture":
+        from sensor.commands import capture
+
+        return capture.run(options)
     if options.command == "doctor":
         from sensor.commands import doctor
 
@@ -245,6 +275,10 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import explain
 
         return explain.run(options)
+    if options.command in {"forward", "sensor"}:
+        from sensor.commands import forward
+
+        return forward.run(options) if options.command == "forward" else forward.sensors(options)
     if options.command == "notify":
         from sensor.commands import notify
 

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor import config_api, config_notify
+from sensor import config_api, config_centre, config_notify
 from sensor import config_values as values
 from sensor.model import Activity, Severity, Strength
 from sensor.settings import (
@@ -57,6 +57,7 @@ _SECTIONS: Final = (
     "policy",
     "api",
     "notify",
+    "centre",
 )
 
 
@@ -97,6 +98,7 @@ def _settings(top: Table, folder: Path, known_apps: Collection[str] | None) -> S
         policy=_Policies(site, networks, devices, known_apps).read(top),
         api=config_api.read(top.table("api", config_api.KEYS), folder),
         notify=config_notify.read(top.table("notify", config_notify.KEYS), folder),
+        centre=config_centre.read(top.table("centre", config_centre.KEYS), folder) if "centre" in top else None,
     )
 
 

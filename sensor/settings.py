@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sensor.model import Activity, Severity, Strength
 from sensor.settings_api import ApiSettings
 from sensor.settings_notify import NotifySettings
+
+if TYPE_CHECKING:
+    from sensor.settings_centre import CentreSettings
 
 IPNetwork = IPv4Network | IPv6Network
 
@@ -223,3 +226,4 @@ class Settings:
     policy: PolicySettings = field(default_factory=PolicySettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     notify: NotifySettings = field(default_factory=NotifySettings)
+    centre: CentreSettings | None = None

@@ -186,6 +186,7 @@ def test_each_default_that_the_example_names_is_the_default():
         },
         **dict.fromkeys(("ech", "encrypted_dns", "private_relay", "tor", "chat_proxy"), '"record"'),
         **_defaults_of_notify(),
+        "every_s": str(config.loads('[centre]\nurl = "https://x.example"\nkey_file = "k"').centre.every_s),  # type: ignore[union-attr]
     }
     assert not network.vlans
     assert not policy.approved
@@ -236,6 +237,7 @@ visibility ech encrypted_dns private_relay vpn tor chat_proxy
 notify language tries first_wait_s longest_wait_s email server security port user password_file digest_at least_severity
 webhook format secret_file authorization_file allow_private allow_http timeout_s ca_file
 syslog host transport facility cert_file key_file
+centre every_s
 """
 
 
@@ -270,6 +272,8 @@ def test_what_the_example_leaves_commented_is_right_too(tmp_path: Path):
     ("text", "message"),
     [
         ("[sites]", "sites: unknown key (did you mean 'site'?)"),
+        ('[centre]\nurl = "http://centre.example.org"\nkey_file = "k"', "centre.url: must begin with https://"),
+        ('[centre]\nurl = "https://u@x.example"\nkey_file = "k"', "centre.url: is no address like https://centre.example.org"),
         ("[site]\nnome = 'x'", "site.nome: unknown key (did you mean 'name'?)"),
         ("[site]\nname = 3", "site.name: must be a text in quotes, not a whole number"),
         ("[site]\nname = '  '", "site.name: must not be empty"),

@@ -11,39 +11,32 @@ import os
 import select
 import socket
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sensor.capture import bpf
 from sensor.capture.blocks import BLOCK_STATUS, STATUS_KERNEL, STATUS_USER
 from sensor.errors import CaptureError
 from sensor.model import LinkType
+from sensor.opening import BLOCK_BYTES, SOL_PACKET, GoneError, Instruction, asked_of, attach, opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from sensor.capture.bpf import Instruction
+    from sensor.opening import Options
 
-# The kernel hands a block over when it is full, or after this time; then even one frame fills it. So on a quiet link the ring
+# The kernel hands a block over when it is full, or after RETIRE_MS; then even one frame fills it. So on a quiet link the ring
 # holds as many times this time as it has blocks: with 256 blocks the sensor may stand still for 25 s and lose nothing.
-RETIRE_MS = 100
-BLOCK_BYTES = 256 << 10  # a longer frame would be cut off; with GRO they have up to 64 KiB
-_FRAME_BYTES = 2048  # TPACKET_V3 asks for it and packs frames without regard to it
-RESERVE_BYTES = 16  # in front of each frame, for the VLAN tag that is put back
-
-_SOL_PACKET = 263
-_PACKET_ADD_MEMBERSHIP, _PACKET_RX_RING, _PACKET_STATISTICS, _PACKET_VERSION, _PACKET_RESERVE = 1, 5, 6, 10, 12
-_TPACKET_V3 = 2
+# A frame longer than a block would be cut off; with GRO they have up to 64 KiB.
+_PACKET_ADD_MEMBERSHIP, _PACKET_STATISTICS = 1, 6
+_NOTHING: tuple[Instruction, ...] = ((6, 0, 0, 0),)  # a filter: return 0, no frame passes
 _MR_PROMISC = 1
 _ETH_P_ALL = 3
 _SIOCGIFFLAGS, _SIOCGIFMTU, _SIOCGIFHWADDR, _SIOCGIFINDEX = 0x8913, 0x8921, 0x8927, 0x8933
 _IFF_UP = 1
 _IFREQ = struct.Struct("16s24s")
-_REQUEST = struct.Struct("7I")  # struct tpacket_req3
 _STATISTICS = struct.Struct("3I")  # struct tpacket_stats_v3
 _MEMBERSHIP = struct.Struct("iHH8s")  # struct packet_mreq
 
@@ -54,71 +47,32 @@ LINKS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to capture. `ring_bytes` is rounded down to whole blocks; an empty `program` lets everything through."""
-
-    ring_bytes: int = 64 << 20
-    promiscuous: bool = True
-    program: tuple[Instruction, ...] = ()
-
-
-class GoneError(CaptureError):
-    """There is no such interface (any more)."""
-
-
-def interfaces() -> list[str]:
-    """Names of the interfaces there are."""
-    return sorted(name for _, name in socket.if_nameindex())
-
-
 class Ring:
     """One socket and its ring: made, then `begin`, then blocks as they come."""
 
     def __init__(self, interface: str, options: Options) -> None:
         """Raises CaptureError: no such interface, not permitted, of a kind that cannot be read."""
         self.interface = interface
+        self._socket = asked_of(options.service, interface, options) if options.service else opened(interface, options)
         try:
-            self.index = socket.if_nametoindex(interface)
-        except (OSError, ValueError) as error:
-            raise GoneError(f"{interface}: there is no such interface (there are {', '.join(interfaces())})") from error
-        self._socket = _opened(interface)
-        try:
+            self.index = int(struct.unpack_from("i", self._ask(_SIOCGIFINDEX))[0])
             self.link = self._link()
-            self._set_up(options)
+            self.blocks = options.blocks
+            self._promiscuous = options.promiscuous
+            size = options.blocks * BLOCK_BYTES
+            self._map = mmap.mmap(self._socket.fileno(), size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         except OSError as error:
             self._socket.close()
-            raise CaptureError(f"{interface}: cannot be watched: {error.strerror}") from error
+            kind = GoneError if error.errno == errno.ENODEV else CaptureError
+            raise kind(f"{interface}: cannot be watched: {error.strerror}") from error
         except CaptureError:
             self._socket.close()
             raise
+        self.buffer: NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
+        self.words, self.shorts = self.buffer.view(np.uint32), self.buffer.view(np.uint16)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._next = 0
-
-    def _set_up(self, options: Options) -> None:
-        sock = self._socket
-        self.blocks = max(options.ring_bytes // BLOCK_BYTES, 2)
-        size = self.blocks * BLOCK_BYTES
-        sock.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
-        sock.setsockopt(_SOL_PACKET, _PACKET_RESERVE, RESERVE_BYTES)
-        frames = size // _FRAME_BYTES
-        request = _REQUEST.pack(BLOCK_BYTES, self.blocks, _FRAME_BYTES, frames, RETIRE_MS, 0, 0)
-        try:
-            sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, request)
-        except OSError as error:
-            if error.errno == errno.ENOMEM:
-                raise CaptureError(f"{self.interface}: no memory for a ring of {size >> 20} MiB") from error
-            raise
-        if options.program:
-            try:
-                bpf.attach(sock, options.program)
-            except OSError as error:
-                raise CaptureError(f"{self.interface}: the kernel refuses the capture filter") from error
-        self._promiscuous = options.promiscuous
-        self._map = mmap.mmap(sock.fileno(), size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-        self.buffer: NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
-        self.words, self.shorts = self.buffer.view(np.uint32), self.buffer.view(np.uint16)
 
     def begin(self) -> None:
         """Frames are captured from now on. Raises CaptureError, GoneError."""
@@ -126,7 +80,7 @@ class Ring:
             self._socket.bind((self.interface, _ETH_P_ALL))
             if self._promiscuous:
                 membership = _MEMBERSHIP.pack(self.index, _MR_PROMISC, 0, b"")
-                self._socket.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
+                self._socket.setsockopt(SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
         except OSError as error:
             kind = GoneError if error.errno in {errno.ENODEV, errno.ENXIO} else CaptureError
             raise kind(f"{self.interface}: cannot be watched: {error.strerror}") from error
@@ -134,7 +88,7 @@ class Ring:
     def shut(self) -> None:
         """Captures nothing more; what is in the ring can still be read."""
         with contextlib.suppress(OSError):
-            bpf.attach(self._socket, bpf.NOTHING)
+            attach(self._socket, _NOTHING)
 
     def wait(self, milliseconds: int, stop: int) -> None:
         """Until a block is ready, the socket has an error, or `stop` can be read; at most so long."""
@@ -167,7 +121,7 @@ class Ring:
     def statistics(self) -> tuple[int, int, int]:
         """Since the last call: frames that came (dropped ones too), of them dropped, times that the ring was full."""
         packets, drops, freezes = _STATISTICS.unpack(
-            self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
+            self._socket.getsockopt(SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
         )
         return packets, drops, freezes
 
@@ -206,14 +160,3 @@ class Ring:
         del self.buffer, self.words, self.shorts
         with contextlib.suppress(BufferError):  # a batch that still points there keeps the memory until it goes
             self._map.close()
-
-
-def _opened(interface: str) -> socket.socket:
-    try:
-        return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # of no protocol: nothing comes before `begin`
-    except PermissionError as error:
-        raise CaptureError(
-            f"{interface}: watching needs CAP_NET_RAW: run it as root, or give it that capability"
-        ) from error
-    except OSError as error:
-        raise CaptureError(f"{interface}: cannot be watched: {error.strerror}") from error

@@ -18,9 +18,10 @@ import numpy as np
 from sensor.capture.blocks import NOTED, OVERSIZED, walk_block
 from sensor.capture.limits import MAX_FRAMES
 from sensor.capture.mirror import MirrorWindow
-from sensor.capture.packets import BLOCK_BYTES, RETIRE_MS, GoneError, Options, Ring
+from sensor.capture.packets import Ring
 from sensor.errors import CaptureError
 from sensor.model import FRAME, Batch, CaptureWarning, FrameSource, LinkType, SourceInfo, SourceState
+from sensor.opening import BLOCK_BYTES, RETIRE_MS, GoneError, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

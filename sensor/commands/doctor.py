@@ -13,6 +13,7 @@ from sensor.commands.watching_health import window_of
 from sensor.errors import CaptureError
 from sensor.kernel import layout
 from sensor.kernel.state import Scanner
+from sensor.opening import Options
 from sensor.ops.box import box_of
 from sensor.ops.health import Finding, State, of_box, of_window
 from sensor.totals import Account
@@ -46,8 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _watched(options: argparse.Namespace, made: Setup) -> list[Finding]:
     """What the frames of the next seconds tell."""
-    from sensor.capture.packets import Options  # after sensor.kernel, which says where compiled code is kept
-    from sensor.capture.ring import RingSource
+    from sensor.capture.ring import RingSource  # after the kernel, which says where compiled code is kept
 
     capture = made.settings.capture
     scanner = Scanner(FLOW_ROWS, time.time_ns(), drop_duplicates=True)

@@ -22,17 +22,17 @@ def run(options: argparse.Namespace) -> int:
             for one in accounts.all():
                 print(f"{one.name}\t{one.role}{'	disabled' if one.disabled else ''}")
         elif options.action == "add":
-            accounts.add(_actor(), options.name, Role(options.role), _password(options))
+            accounts.add(actor(), options.name, Role(options.role), _password(options))
         elif options.action == "password":
-            accounts.set_password(_actor(), options.name, _password(options))
+            accounts.set_password(actor(), options.name, _password(options))
         elif options.action == "role":
-            accounts.set_role(_actor(), options.name, Role(options.role))
+            accounts.set_role(actor(), options.name, Role(options.role))
         else:
-            accounts.disable(_actor(), options.name, disabled=options.action == "disable")
+            accounts.disable(actor(), options.name, disabled=options.action == "disable")
     return 0
 
 
-def _actor() -> str:
+def actor() -> str:
     """Who does it: the account that the command runs under."""
     try:
         return f"{getpass.getuser()} at the command line"

@@ -13,6 +13,7 @@ from sensor.commands.output import refuse_overwriting
 from sensor.commands.reloading import Reloading
 from sensor.commands.replay import collect_rarely
 from sensor.commands.telling import Told, say
+from sensor.opening import Options
 from sensor.ops.systemd import Systemd
 from sensor.pipeline import Pipeline
 
@@ -28,8 +29,7 @@ CLOSE_EVERY_NS = 2_000_000_000
 
 def run(options: argparse.Namespace) -> int:
     """Watches until SIGTERM, SIGINT or the end of `--seconds`; what was seen is stored then. The exit status is 0."""
-    from sensor.capture.packets import Options  # after the pipeline, which says where compiled code is kept
-    from sensor.capture.ring import RingSource
+    from sensor.capture.ring import RingSource  # after the pipeline, which says where compiled code is kept
 
     made = setup.read(options.config)
     outputs = {"--flows": options.flows, "--episodes": options.episodes, "--visibility": options.visibility}
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     capture = made.settings.capture
     source = RingSource(
         options.interface,
-        Options(capture.ring_mebibytes << 20, capture.promiscuous, capture.filter),
+        Options(capture.ring_mebibytes << 20, capture.promiscuous, capture.filter, options.capture_socket or ""),
         say=say,
         seconds=options.seconds,
         window_s=made.settings.metrics.window_s,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from numba import njit
 
+from sensor.kernel.kept import use_read_only
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,6 +24,8 @@ if "cffi" not in sys.modules:
     sys.modules["cffi"] = None  # type: ignore[assignment]  # how the import system is told that there is none
 
     del sys.modules["cffi"]
+
+use_read_only()
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
 compiled: Decorator = njit(**OPTIONS)

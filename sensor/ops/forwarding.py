@@ -6,7 +6,6 @@ The store is the outbox: nothing is kept for the centre beside it, so that a wee
 from __future__ import annotations
 
 import random
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -33,8 +32,12 @@ class RefusedError(Exception):
     """The centre answered that it will not: asking again changes nothing until somebody does."""
 
 
+class TooLargeError(Exception):
+    """The centre takes no batch so large."""
+
+
 class Centre(Protocol):
-    """The other end. Each method raises UnreachableError or RefusedError."""
+    """The other end. Each method raises UnreachableError or RefusedError, `send` also TooLargeError."""
 
     def reached(self, store_id: str) -> Place:
         """How far the centre was told of that store."""
@@ -77,8 +80,7 @@ class Forwarder:
             reached = self._centre.reached(self._store_id)
             self._place = replace(reached, recorded_ns=max(0, reached.recorded_ns - OVERLAP_NS), sighting="")
         try:
-            news, sent = self._batch(self._place)
-            answered = self._centre.send(sent)
+            news, answered = self._told(self._place)
         except (UnreachableError, RefusedError):
             self._place = None  # whether it arrived is not known: ask
             self._known.clear()
@@ -94,8 +96,8 @@ class Forwarder:
         self.counted.sightings += len(news.sightings)
         return news.more
 
-    def _batch(self, after: Place) -> tuple[News, bytes]:
-        """What is new, as much of it as one batch holds."""
+    def _told(self, after: Place) -> tuple[News, Place]:
+        """Sends what is new, as much of it as one batch holds; what it was, and how far the centre has come."""
         while True:
             news = self._store.news(after, self._limit)
             batch = Batch(
@@ -109,10 +111,10 @@ class Forwarder:
                 self._status(),
             )
             try:
-                return news, packed(batch)
-            except BatchError:
+                return news, self._centre.send(packed(batch))
+            except (BatchError, TooLargeError) as error:
                 if self._limit == 1:
-                    raise
+                    raise RefusedError("a single revision is larger than the centre takes") from error
                 self._limit = max(1, self._limit // 2)
 
     def run(self, *, every_s: float, stopped: Callable[[float], bool], say: Callable[[str], None]) -> None:
@@ -134,8 +136,3 @@ class Forwarder:
                 pause_s = 0.0 if more else every_s
             if stopped(pause_s):
                 return
-
-
-def clock() -> dict[str, object]:
-    """The sensor's clock, by which the centre tells whether it is right."""
-    return {"clock_ns": time.time_ns()}

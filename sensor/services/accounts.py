@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from sensor.services.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, ServiceError
-from sensor.services.people import RIGHTS, Right, Role, Who
+from sensor.services.people import RIGHTS, Right, Role, Who, somebody
 from sensor.store.access import ApiKey, Session
 
 if TYPE_CHECKING:
@@ -102,6 +102,16 @@ class Accounts:
         self._check_password(name, password)
         if not self._access.add_user(name, role.value, self._hash(password), actor):
             raise ConflictError(f"there is a user {name!r} already")
+
+    def add_sensor(self, actor: str, name: str, days: int) -> str:
+        """A new sensor, or a new key for one; what it sends to come in. Raises InvalidError, ConflictError."""
+        self._check_name(name)
+        known = self._access.user(name)
+        if known is None:
+            self._access.add_user(name, Role.SENSOR.value, "", actor)
+        elif known.role != Role.SENSOR.value:
+            raise ConflictError(f"there is a user {name!r} already")
+        return self.make_key(somebody(name, Role.SENSOR), "sensor", (Right.TELL,), days)[1]
 
     def listed(self, who: Who) -> tuple[Account, ...]:
         """All users. Raises ForbiddenError."""

@@ -10,6 +10,7 @@ from sensor.services.accounts import Accounts
 from sensor.services.exceptions import Exceptions
 from sensor.services.follow_up import FollowUp
 from sensor.services.identities import Identities
+from sensor.services.ingest import Ingest
 from sensor.services.material import Material
 from sensor.services.overview import Overview
 from sensor.services.status import Status
@@ -46,6 +47,7 @@ class Desk:
         self.overview = Overview(self.material, self.violations)
         self.exceptions = Exceptions(self.material, self.violations)
         self.status = Status(self.material)
+        self.ingest = Ingest(store)
         self.accounts = Accounts(self.material, settings, hasher)
         self.identities = Identities(self.material, settings, self.accounts)
 

@@ -10,11 +10,13 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sensor.ops.batches import Batch, unpacked
-from sensor.services.errors import ConflictError
+from sensor.ops.batches import Batch, BatchError, unpacked
+from sensor.services.errors import ConflictError, InvalidError
+from sensor.services.people import Right
 
 if TYPE_CHECKING:
     from sensor.model import Device, Episode
+    from sensor.services.people import Who
     from sensor.store import Place, Sensor, Sighting, Store
 
 BY_ADDRESS: Final = "ip:"
@@ -40,21 +42,27 @@ class Taken:
 
 
 class Ingest:
-    """The centre's side. `sensor` is who the key belongs to, never what the batch says."""
+    """The centre's side. Which sensor it is says the key, never the batch."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def reached(self, sensor: str, store_id: str) -> Place:
-        """Where the sensor should go on."""
-        return self._store.fleet.reached(sensor, store_id)
+    def reached(self, who: Who, store_id: str) -> Place:
+        """Where the sensor should go on. Raises ForbiddenError."""
+        who.require(Right.TELL)
+        return self._store.fleet.reached(who.name, store_id)
 
-    def take(self, sensor: str, sent: bytes) -> Taken:
-        """Keeps a batch; on disk when this returns. Raises BatchError, GapError, StoreError."""
-        batch = unpacked(sent)
-        reached = self.reached(sensor, batch.store_id)
+    def take(self, who: Who, sent: bytes) -> Taken:
+        """Keeps a batch; on disk when this returns. Raises ForbiddenError, InvalidError, GapError, StoreError."""
+        who.require(Right.TELL)
+        try:
+            batch = unpacked(sent)
+        except BatchError as error:
+            raise InvalidError(str(error), "body") from error
+        reached = self.reached(who, batch.store_id)
         if _before(reached, batch.after):
             raise GapError(reached)
+        sensor = who.name
         result = self._store.append([_of(sensor, one) for one in batch.episodes], snapshots=batch.cited)
         self._store.observe([_seen_by(sensor, one) for one in batch.sightings])
         now_ns = time.time_ns()
@@ -63,8 +71,9 @@ class Ingest:
         )
         return Taken(place, result.added, result.revised, result.unchanged)
 
-    def sensors(self) -> list[Sensor]:
-        """What there is to say of each sensor."""
+    def sensors(self, who: Who) -> list[Sensor]:
+        """What there is to say of each sensor. Raises ForbiddenError."""
+        who.require(Right.READ)
         return self._store.fleet.sensors()
 
 

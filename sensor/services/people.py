@@ -19,6 +19,7 @@ class Role(StrEnum):
     OFFICER = "officer"
     AUDITOR = "auditor"
     ADMIN = "admin"
+    SENSOR = "sensor"  # another wardwatch, which tells what it holds; nobody signs in as one
 
 
 class Right(StrEnum):
@@ -31,13 +32,15 @@ class Right(StrEnum):
     EXPORT = "export"
     AUDIT = "audit"  # the log of who did and read what
     ADMIN = "admin"  # users, keys
+    TELL = "tell"  # bring what a sensor holds
 
 
 RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
     Role.VIEWER: frozenset({Right.READ}),
     Role.OFFICER: frozenset({Right.READ, Right.CHANGE, Right.EXCEPT, Right.UNMASK, Right.EXPORT}),
     Role.AUDITOR: frozenset({Right.READ, Right.UNMASK, Right.EXPORT, Right.AUDIT}),
-    Role.ADMIN: frozenset(Right),
+    Role.ADMIN: frozenset(Right) - {Right.TELL},
+    Role.SENSOR: frozenset({Right.TELL}),
 }
 
 

@@ -139,11 +139,8 @@ def within(namespace: str) -> Iterator[None]:
 class Watch:
     """`wardwatch watch` in the sensor's namespace, with what it says as it says it."""
 
-    def __init__(self, where: Mirror, *arguments: str | Path) -> None:
-        command = ["ip", "netns", "exec", where.sensor, COMMAND, "watch", "m1", *arguments]
-        self.process = subprocess.Popen(
-            list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    def __init__(self, command: list[str], env: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
         self.said: list[str] = []
         self.out: list[str] = []
         self._lines: queue.Queue[str] = queue.Queue()
@@ -191,7 +188,8 @@ class Watch:
 @contextlib.contextmanager
 def watching(where: Mirror, *arguments: str | Path) -> Iterator[Watch]:
     """Watches, from the moment at which frames are seen; ended whatever happens."""
-    one = Watch(where, *arguments)
+    command = ["ip", "netns", "exec", where.sensor, COMMAND, "watch", "m1", *arguments]
+    one = Watch(list(map(str, command)))
     try:
         one.wait_for("watching", 120)  # the compiled loop may have to be made first
         yield one

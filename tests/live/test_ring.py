@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sensor import config_values
-from sensor.capture.packets import BLOCK_BYTES, Options, Ring
+from sensor.capture.packets import Ring
 from sensor.capture.ring import RingSource
 from sensor.errors import CaptureError
 from sensor.model import LinkType
+from sensor.opening import BLOCK_BYTES, Options
 from tests.live.net import run, within
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from sensor.model import Activity, Outcome
 from sensor.ops.batches import Batch, BatchError, packed, unpacked
-from sensor.ops.forwarding import Forwarder, UnreachableError, clock
+from sensor.ops.forwarding import Forwarder, UnreachableError
+from sensor.services.errors import ForbiddenError, InvalidError
 from sensor.services.ingest import GapError, Ingest
+from sensor.services.people import Role, Who, somebody
 from sensor.store import Filter, Place, Sighting, Store, open_store
 from tests.store.make import KNOWN, episode
 
@@ -24,6 +27,15 @@ if TYPE_CHECKING:
     from sensor.model import Episode
 
 EVERYTHING = Filter(outcomes=tuple(Outcome))
+ADMIN = somebody("anna", Role.ADMIN)
+
+
+def sensor(name: str) -> Who:
+    return somebody(name, Role.SENSOR)
+
+
+def clock() -> dict[str, object]:
+    return {"clock_ns": time.time_ns()}
 
 
 class Line:
@@ -38,7 +50,7 @@ class Line:
     def reached(self, store_id: str) -> Place:
         if next(self._faults, "") == "lost":
             raise UnreachableError("cut")
-        return self._ingest.reached(self._sensor, store_id)
+        return self._ingest.reached(sensor(self._sensor), store_id)
 
     def send(self, batch: bytes) -> Place:
         fault = next(self._faults, "")
@@ -56,7 +68,7 @@ class Line:
 
     def _take(self, batch: bytes) -> Place:
         try:
-            return self._ingest.take(self._sensor, batch).reached
+            return self._ingest.take(sensor(self._sensor), batch).reached
         except GapError as gap:
             return gap.reached
 
@@ -114,7 +126,7 @@ def test_what_a_sensor_holds_is_at_the_centre_and_told_once(sensor_store: Store,
     forward(forwarder)
     forward(Forwarder(sensor_store, Line(ingest, "clinic-a", iter(())), clock))
     assert store.counts() == before
-    (known,) = ingest.sensors()
+    (known,) = ingest.sensors(ADMIN)
     assert (known.id, known.episodes, known.reached.sequence) == (
         "clinic-a",
         32,
@@ -132,7 +144,7 @@ def test_two_clinics_with_the_same_addresses_stay_apart(sensor_store: Store, sto
             forward(Forwarder(one, Line(Ingest(store), name, iter(())), clock))
         assert len(list(store.violations(replace(EVERYTHING, device="ip:clinic-b/10.0.0.3")))) == 1
         assert shown(store) == sorted(shown(sensor_store) + shown(other))
-        assert [one.episodes for one in Ingest(store).sensors()] == [32, 2]
+        assert [one.episodes for one in Ingest(store).sensors(ADMIN)] == [32, 2]
 
 
 def test_a_store_that_was_replaced_begins_anew(sensor_store: Store, store: Store, tmp_path: Path) -> None:
@@ -203,10 +215,10 @@ class _Clinic:
     ids=["empty", "no frame", "damaged", "cut off"],
 )
 def test_what_is_no_batch_is_refused_in_one_line(store: Store, sent: bytes) -> None:
-    with pytest.raises(BatchError, match=r"^(not a batch|the batch)") as refused:
-        Ingest(store).take("clinic-a", sent)
+    with pytest.raises(InvalidError, match=r"^(not a batch|the batch)") as refused:
+        Ingest(store).take(sensor("clinic-a"), sent)
     assert "\n" not in str(refused.value)
-    assert not Ingest(store).sensors()
+    assert not Ingest(store).sensors(ADMIN)
 
 
 @settings(max_examples=200, deadline=None)
@@ -236,6 +248,16 @@ def test_a_batch_behind_a_gap_changes_nothing(sensor_store: Store, store: Store)
         "store", news.reached, later.reached, later.episodes, (), later.cited.policies, later.cited.signatures
     )
     with pytest.raises(GapError) as gap:
-        Ingest(store).take("clinic-a", packed(batch))
+        Ingest(store).take(sensor("clinic-a"), packed(batch))
     assert gap.value.reached == Place()
     assert not list(store.violations(EVERYTHING))
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.SENSOR])
+def test_only_a_sensor_may_tell(store: Store, role: Role) -> None:
+    with pytest.raises(ForbiddenError):
+        Ingest(store).take(somebody("anna", role), packed(Batch("s", Place(), Place())))
+    with pytest.raises(ForbiddenError):
+        Ingest(store).reached(somebody("anna", role), "s")
+    with pytest.raises(ForbiddenError):
+        Ingest(store).sensors(sensor("clinic-a"))
