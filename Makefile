@@ -7,7 +7,7 @@ FUZZ_STAMP := $(VENV)/.installed-fuzz
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 
-.PHONY: setup demo test check format lint types imports bench fuzz lock clean pcaps
+.PHONY: setup demo test check format lint types imports bench fuzz lock clean pcaps evidence-sweep
 
 setup: $(STAMP)
 
@@ -45,6 +45,10 @@ fuzz: $(FUZZ_STAMP)
 $(FUZZ_STAMP): $(STAMP) requirements-fuzz.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	@touch $(FUZZ_STAMP)
+
+# Packs of every episode of every capture there is, verified and shown to tshark; some minutes.
+evidence-sweep: setup
+	$(BIN)/python -m tests.proof.sweep
 
 pcaps: setup
 	$(BIN)/python -m pcaps.clinic_morning

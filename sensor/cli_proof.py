@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import argparse
 
-COMMANDS: Final = ("audit", "evidence", "verify")
+COMMANDS: Final = ("audit", "evidence", "verify", "report")
 
 
 def declare(commands: Any) -> None:
@@ -15,6 +15,7 @@ def declare(commands: Any) -> None:
     _audit(commands.add_parser("audit", help="the chain of hashes over all that was stored and done"))
     _evidence(commands.add_parser("evidence", help="write what proves some episodes into one signed file"))
     _verify(commands.add_parser("verify", help="check such a file, or what a capture says, and ask tshark too"))
+    _report(commands.add_parser("report", help="a period as a page, as PDF and as numbers"))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,6 +28,10 @@ def run(options: argparse.Namespace) -> int:
         from sensor.commands import evidence
 
         return evidence.run(options)
+    if options.command == "report":
+        from sensor.commands import report
+
+        return report.run(options)
     from sensor.commands import verify
 
     return verify.run(options)
@@ -86,3 +91,12 @@ def _verify(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--no-tshark", action="store_true", help="ask for no second opinion")
     command.add_argument("--json", action="store_true", help="everything, as one JSON object")
+
+
+def _report(command: argparse.ArgumentParser) -> None:
+    _common(command)
+    command.add_argument("--from", dest="first", metavar="DAY", required=True, help="the first day, such as 2026-03-01")
+    command.add_argument("--to", dest="last", metavar="DAY", required=True, help="the last day, included")
+    command.add_argument("--network", help="only this network")
+    command.add_argument("--language", choices=["en", "es"], default="en", help="of the page and the PDF")
+    command.add_argument("--out", metavar="DIR", required=True, help="the folder to write to")

@@ -189,6 +189,7 @@ def _stun(evidence: Evidence, frame: int, fields: Fields) -> Opinion:
         if not values:
             return Opinion(Answer.CANNOT_TELL, evidence, frame, "tshark does not read this message as STUN")
         fits = any(value.strip("\x00").lower() == rest.lower() or value.startswith(rest) for value in values)
+        fits = fits or _bytes_of(rest) in bytes.fromhex("".join(fields.get("udp.payload", ())).replace(":", ""))
         return Opinion(Answer.AGREE if fits else Answer.DISAGREE, evidence, frame, ", ".join(values))
     asked = {int(one, 16) for one in ATTRIBUTE.findall(evidence.value.partition(" with ")[2])}
     method = int(rest.split(" ")[0], 16) if what == "method" else METHODS.get(what)
@@ -199,6 +200,12 @@ def _stun(evidence: Evidence, frame: int, fields: Fields) -> Opinion:
     fits = seen_method == method and asked <= attributes
     shown = f"{how}: method 0x{seen_method:03x}, attributes {', '.join(f'0x{one:04x}' for one in sorted(attributes))}"
     return Opinion(Answer.AGREE if fits else Answer.DISAGREE, evidence, frame, shown)
+
+
+def _bytes_of(text: str) -> bytes:
+    """A text with its escaped bytes, as evidence holds what is no text."""
+    parts = re.split(r"\\(\d{3})", text)
+    return b"".join(bytes([int(part)]) if at % 2 else part.encode() for at, part in enumerate(parts))
 
 
 def _stun_read(fields: Fields) -> tuple[int, set[int], str] | None:

@@ -171,12 +171,12 @@ def _exception(said: dict[str, Any]) -> PolicyException:
         devices=tuple(said["devices"]),
         where=tuple(said["where"]),
         activities=tuple(Activity[one.upper()] for one in said["activities"]),
-        from_ns=_moment(said["from"]),
-        until_ns=_moment(said["until"]),
+        from_ns=moment(said["from"]),
+        until_ns=moment(said["until"]),
     )
 
 
-def _moment(text: str | None) -> int | None:
+def moment(text: str | None) -> int | None:
     return None if text is None else (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1) * 1000
 
 
