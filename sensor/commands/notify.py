@@ -43,6 +43,7 @@ def _tell(options: argparse.Namespace, made: setup.Setup, store: Store) -> int:
     from sensor.notify import channels
     from sensor.notify.composing import Composer
     from sensor.notify.service import Notifier
+    from sensor.ops.systemd import Systemd
 
     settings = made.settings.notify
     composer = Composer.of(store, made)
@@ -55,8 +56,10 @@ def _tell(options: argparse.Namespace, made: setup.Setup, store: Store) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopper(number, stop))
+    systemd = Systemd()
     say(f"telling {', '.join(one.name for one in settings.channels)}")
-    notifier.run(stop)
+    notifier.run(stop, systemd.progress)
+    systemd.stopping()
     say("stopped")
     return 0
 
@@ -117,7 +120,7 @@ def _dead(store: Store, zone: str) -> int:
     with standard_output():
         for key, notices in letters.items():
             last = notices[-1]
-            what = f"digest of {len(notices)}" if last.digest else f"episode {last.episode_id[:8]}"
+            what = f"digest of {len(notices)}" if last.batch else f"episode {last.episode_id[:8]}"
             when = wording.clock(last.changed_ns, zone)
             print(escape_plain(f"{key} {last.channel}: {what}, {last.tries} tries, given up {when}: {last.error}"))
         if not letters:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NOT_STORED = "the episode is not stored any more"
 NO_VIOLATION = "it is no violation any more"
+STILL_VIOLATION = "it is a violation again"
 
 
 @dataclass(slots=True)
@@ -53,14 +54,19 @@ class Composer:
         if not told:
             return None, gone
         made_ns = min(one.recorded_ns for one in notices)
-        return Message(notices[0].message_key, made_ns, tuple(told), digest=notices[0].digest), gone
+        return Message(
+            notices[0].message_key, made_ns, tuple(told), digest=notices[0].digest or bool(notices[0].batch)
+        ), gone
 
     def _violation(self, notice: Notice) -> Violation | str:
         found = self.store.outbox.episode(notice.episode_id)
         if found is None:
             return NOT_STORED
         stored, sequence, recorded_ns = found
-        if stored.episode.verdict.outcome is not Outcome.VIOLATION:
+        is_violation = stored.episode.verdict.outcome is Outcome.VIOLATION
+        if notice.occasion == Occasion.WITHDRAWN and is_violation:
+            return STILL_VIOLATION
+        if notice.occasion != Occasion.WITHDRAWN and not is_violation:
             return NO_VIOLATION
         return self.shown(stored.episode, sequence, recorded_ns, Occasion(notice.occasion))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from sensor.config_values import from_ns, to_ns
@@ -15,22 +15,39 @@ from sensor.store.outbox import News, Notice, Plan
 if TYPE_CHECKING:
     from sensor.settings_notify import Channel
 
+WITHDRAWN: Final = "withdrawn"  # the kind of verdict of what turned out to be something else
+
 
 def decide(channel: Channel, zone: str, news: News, told: tuple[Notice, ...], now_ns: int) -> Plan | None:
     """One episode, one message; another one where its severity rises to high or it becomes a call.
 
     Where the first is still waiting, as a line of a digest, the second takes its place.
     """
-    if news.outcome is not Outcome.VIOLATION or news.severity < channel.least_severity:
+    if news.outcome is not Outcome.VIOLATION:
+        return _withdraw(channel, zone, news, told, now_ns)
+    if news.severity < channel.least_severity:
         return None
     if told and not _is_raised(news, told):
         return None
     got = [one for one in told if not one.untouched]
-    digest = isinstance(channel, EmailChannel) and not is_urgent(news.activity, news.severity)
-    due_ns = (
-        next_digest_ns(channel.digest_minute, zone, now_ns) if digest and isinstance(channel, EmailChannel) else now_ns
-    )
-    return Plan((Occasion.RAISED if got else Occasion.NEW).value, digest, due_ns, instead=bool(told))
+    return _plan(channel, zone, Occasion.RAISED if got else Occasion.NEW, is_urgent(news.activity, news.severity), now_ns,
+                 instead=bool(told))  # fmt: skip
+
+
+def _withdraw(channel: Channel, zone: str, news: News, told: tuple[Notice, ...], now_ns: int) -> Plan | None:
+    """Whoever was told of what turned out to be something else is told that too, as urgently; an exception made later is no reason."""
+    got = [one for one in told if not one.untouched]
+    if news.kind != WITHDRAWN or not got or any(one.occasion == Occasion.WITHDRAWN for one in got):
+        return None
+    urgent = any(is_urgent(one.activity, one.severity) for one in got)
+    return _plan(channel, zone, Occasion.WITHDRAWN, urgent, now_ns, instead=True)
+
+
+def _plan(channel: Channel, zone: str, occasion: Occasion, urgent: bool, now_ns: int, *, instead: bool) -> Plan:
+    if isinstance(channel, EmailChannel) and not urgent:
+        due_ns = next_digest_ns(channel.digest_minute, zone, now_ns)
+        return Plan(occasion.value, digest=True, due_ns=due_ns, instead=instead)
+    return Plan(occasion.value, digest=False, due_ns=now_ns, instead=instead)
 
 
 def is_urgent(activity: Activity, severity: Severity) -> bool:

@@ -83,6 +83,12 @@ def _what(violation: Violation, words: Words) -> str:
     return _capital(form.format(what=words.activities[violation.activity], app=_app(violation, words)))
 
 
+def _told(violation: Violation, words: Words) -> str:
+    """What, or that it is withdrawn."""
+    what = _what(violation, words)
+    return words.withdrawn.format(subject=what) if violation.occasion is Occasion.WITHDRAWN else what
+
+
 def _reason(violation: Violation, words: Words) -> str:
     """The verdict's own sentence, or that of the language for its kind, with the rule's key."""
     known = words.reasons.get(violation.kind)
@@ -102,6 +108,8 @@ def _single(violation: Violation, manner: Manner) -> Letter:
     head = words.head
     if violation.occasion is Occasion.RAISED:
         subject, head = words.raised.format(subject=subject), words.head_raised
+    elif violation.occasion is Occasion.WITHDRAWN:
+        subject, head = words.withdrawn.format(subject=subject), words.head_withdrawn
     elif violation.occasion is Occasion.TEST:
         subject, head = words.test.format(subject=subject), words.test_text
     rows = _rows(violation, manner)
@@ -159,8 +167,7 @@ def _digest(violations: Sequence[Violation], manner: Manner) -> Letter:
     subject = words.digest_one if count == 1 else words.digest_many.format(count=count)
     ordered = sorted(violations, key=lambda one: (-one.severity, -one.activity, one.start_ns, one.id))
     rows = [_line(one, manner) for one in ordered[:MAX_ROWS]]
-    sums = [(_what(one, words), 1) for one in violations]
-    totals = sorted(Counter(what for what, _ in sums).items(), key=lambda item: (-item[1], item[0]))
+    totals = sorted(Counter(_told(one, words) for one in violations).items(), key=lambda item: (-item[1], item[0]))
     more = [words.more.format(count=count - MAX_ROWS)] if count > MAX_ROWS else []
     feet = [*more, words.clock.format(zone=manner.zone), words.not_a_person, words.sent_by]
     heads = (
@@ -196,7 +203,7 @@ def _line(violation: Violation, manner: Manner) -> tuple[str, ...]:
     return (
         words.severities[violation.severity],
         clock(violation.start_ns, manner.zone),
-        _what(violation, words),
+        _told(violation, words),
         plain(violation.device.label),
         plain(violation.network),
         length(violation.end_ns - violation.start_ns),

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 class Occasion(StrEnum):
-    """Why something is told now: it is new, or what was told before has become graver or a call."""
+    """Why something is told now: it is new, what was told before has become graver or a call, or turned out to be no violation."""
 
     NEW = "new"
     RAISED = "raised"
+    WITHDRAWN = "withdrawn"
     TEST = "test"
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sensor.errors import StoreError
 from sensor.notify.deciding import decide, wait_s
 from sensor.notify.sending import SendError
+from sensor.settings_notify import EmailChannel
 from sensor.wording import NS, length
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 POLL_S: Final = 2.0
 LONGEST_REST_S: Final = 60.0
 FAILURES_IN_A_ROW: Final = 3  # then the channel rests: whoever does not answer is not asked for every message
+LETTERS_AT_ONCE: Final = 10  # of more that are due, such as after the replay of a month, one letter is made
+BEAT_S: Final = 1.0
+PATIENCE_S: Final = 60.0
 LOST: Final = "sending it was never finished"
 
 
@@ -59,22 +63,49 @@ class Notifier:
         self._say = say
         self._zone = zone
         self._now_ns = now_ns
+        self._turned_s: dict[str, float] = {}  # when each channel got on last
+        self._broken: list[Exception] = []
 
-    def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set; what is being sent then is finished."""
+    def run(self, stop: threading.Event, on_progress: Callable[[], None] = lambda: None) -> None:
+        """Until `stop` is set; what is being sent then is finished. `on_progress`: now and then, while no channel is stuck.
+
+        Raises StoreError where the store's file is another one now: whoever starts this again opens that one.
+        """
         threads = [
-            threading.Thread(target=self._serve, args=(channel, stop), name=channel.name)
+            threading.Thread(target=self._guarded, args=(channel, stop), name=channel.name)
             for channel in self._settings.channels
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        while any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                thread.join(BEAT_S / len(threads))
+            if not self._is_stuck():
+                on_progress()
+        if self._broken:
+            raise self._broken[0]
+
+    def _is_stuck(self) -> bool:
+        now_s = time.monotonic()
+        return any(
+            now_s - self._turned_s.get(one.name, now_s) > LONGEST_REST_S + 3 * one.timeout_s + PATIENCE_S
+            for one in self._settings.channels
+        )
+
+    def _guarded(self, channel: Channel, stop: threading.Event) -> None:
+        """What goes wrong beyond what is expected ends the others too, so that somebody notices."""
+        try:
+            self._serve(channel, stop)
+        except Exception as error:  # noqa: BLE001 - raised again by run
+            self._broken.append(error)
+            stop.set()
 
     def _serve(self, channel: Channel, stop: threading.Event) -> None:
         rest_s = 0.0
         in_a_row = 0
         while not stop.wait(rest_s):
+            if not self._store.is_there():
+                raise StoreError("the store's file has gone, or is another one now")
             try:
                 sums = self.work(channel, stop)
             except StoreError as error:
@@ -88,11 +119,13 @@ class Notifier:
         outbox = self._store.outbox
         outbox.collect(channel.name, self._decider(channel))
         sums = Sums()
+        most = LETTERS_AT_ONCE if isinstance(channel, EmailChannel) else None
         lease_ns = (
             2 * channel.timeout_s + 5
         ) * NS  # nothing takes longer than its timeout, but the machine may be slow
         while sums.in_a_row < FAILURES_IN_A_ROW and not (stop is not None and stop.is_set()):
-            notices = outbox.claim(channel.name, self._now_ns(), lease_ns)
+            self._turned_s[channel.name] = time.monotonic()
+            notices = outbox.claim(channel.name, self._now_ns(), lease_ns, most)
             if not notices:
                 break
             self._deliver(channel, notices, sums)

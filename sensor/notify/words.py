@@ -32,11 +32,13 @@ class Words:
     at_once: str  # subject, of {what} on {network}
     at_once_anywhere: str
     raised: str
+    withdrawn: str
     test: str
     digest_one: str
     digest_many: str
     head: str
     head_raised: str
+    head_withdrawn: str
     head_digest: str
     device: str
     network: str
@@ -77,11 +79,13 @@ ENGLISH: Final = Words(
     at_once="{what} on {network}",
     at_once_anywhere="{what}",
     raised="Graver than told before: {subject}",
+    withdrawn="Withdrawn: {subject}",
     test="Test: {subject}",
     digest_one="1 violation",
     digest_many="{count} violations",
     head="Something happened that the policy forbids.",
     head_raised="Something that you were told of has become graver.",
+    head_withdrawn="What you were told of turned out to be something else. It is no violation, and accuses nobody.",
     head_digest="What happened since the last digest that the policy forbids, the gravest first.",
     device="Device",
     network="Network",
@@ -143,6 +147,7 @@ SPANISH: Final = Words(
         "schedule": "{app} no está permitida en este horario",
         "visibility": "{app} oculta qué aplicaciones se usan, y la política lo considera una infracción",
         "candidates": "Es una de estas aplicaciones y no se puede saber cuál, pero ninguna está permitida: {app}",
+        "withdrawn": "Lo que parecía ser {app} resultó ser otra cosa",
         "test": "Esto es una prueba del canal. No ha pasado nada y no hay que hacer nada",
     },
     either=" o ",
@@ -152,11 +157,13 @@ SPANISH: Final = Words(
     at_once="{what} en {network}",
     at_once_anywhere="{what}",
     raised="Más grave que lo comunicado antes: {subject}",
+    withdrawn="Retirado: {subject}",
     test="Prueba: {subject}",
     digest_one="1 infracción",
     digest_many="{count} infracciones",
     head="Ha ocurrido algo que la política prohíbe.",
     head_raised="Algo que ya se le comunicó se ha agravado.",
+    head_withdrawn="Lo que se le comunicó resultó ser otra cosa. No es una infracción y no acusa a nadie.",
     head_digest="Lo que ha ocurrido desde el último resumen y la política prohíbe, lo más grave primero.",
     device="Dispositivo",
     network="Red",

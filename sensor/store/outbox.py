@@ -61,6 +61,7 @@ class News:
     outcome: Outcome
     activity: Activity
     severity: Severity
+    kind: str  # of the verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +124,14 @@ class Outbox:
             added += self._write(lambda connection: _collect(connection, channel, decide, time.time_ns()))
         return added
 
-    def claim(self, channel: str, now_ns: int, lease_ns: int) -> tuple[Notice, ...]:
-        """What is to be sent next as one message, if anything is due; nobody else gets it before `lease_ns` have passed."""
+    def claim(self, channel: str, now_ns: int, lease_ns: int, most: int | None = None) -> tuple[Notice, ...]:
+        """What is to be sent next as one message, if anything is due; nobody else gets it before `lease_ns` have passed.
+
+        Of more than `most` that would each be a message of their own, and that nobody has got yet, one is made.
+        """
         if not self._read(lambda connection: connection.scalar(_due(channel, now_ns).limit(1)) is not None):
             return ()  # the sensor, which writes all the time, is not made to wait for nothing
-        return self._write(lambda connection: _claim(connection, channel, now_ns, lease_ns))
+        return self._write(lambda connection: _claim(connection, channel, now_ns, lease_ns, most))
 
     def sent(self, notices: Sequence[Notice]) -> None:
         """They have arrived."""
@@ -229,7 +233,7 @@ def _collect(
     for row in sorted(rows, key=lambda row: row.sequence):  # as they came
         if row.merged_into is None:
             severity = Severity(row.severity)
-            news = News(row.episode_id, row.sequence, Outcome(row.outcome), Activity(row.activity), severity)
+            news = News(row.episode_id, row.sequence, Outcome(row.outcome), Activity(row.activity), severity, row.kind)
             plan = decide(news, told.of(row.episode_id))
             if plan is not None and told.add(news, plan, now_ns):
                 added += 1
@@ -253,7 +257,7 @@ def _written_since(mark: Any) -> Select[Any]:
     return (
         select(
             heads.changed_ns, heads.episode_id, heads.lineage_id, heads.merged_into, heads.outcome, heads.activity,
-            heads.severity, revisions.sequence,
+            heads.severity, revisions.sequence, revisions.kind,
         )
         .join_from(
             schema.heads,
@@ -348,23 +352,33 @@ def _due(channel: str, now_ns: int) -> Select[Any]:
     )
 
 
-def _claim(connection: Connection, channel: str, now_ns: int, lease_ns: int) -> tuple[Notice, ...]:
+def _claim(connection: Connection, channel: str, now_ns: int, lease_ns: int, most: int | None) -> tuple[Notice, ...]:
     _lock(connection, channel)
     due = _due(channel, now_ns)
     row = connection.execute(due.limit(1)).one_or_none()
     if row is None:
         return ()
     first = _notice(row)
-    chosen = [first]
-    if first.digest:
-        of_it = table.batch == first.batch if first.batch else (table.digest == 1) & (table.batch == "")
-        chosen = [_notice(row) for row in connection.execute(due.where(of_it))]
-    batch = first.batch or (secrets.token_hex(KEY_BYTES) if first.digest else "")
+    chosen, batch = [first], first.batch
+    if batch:
+        chosen = _notices(connection, due.where(table.batch == batch))
+    elif first.digest:
+        chosen = _notices(connection, due.where(table.digest == 1, table.batch == ""))
+        batch = secrets.token_hex(KEY_BYTES)
+    elif most is not None and first.untouched:
+        alone = due.where(table.digest == 0, table.batch == "", table.tries == 0)
+        if len(_notices(connection, alone.limit(most + 1))) > most:
+            chosen, batch = _notices(connection, alone), secrets.token_hex(KEY_BYTES)
     tries, until_ns, sending = first.tries + 1, now_ns + lease_ns, NoticeState.SENDING
     _set(connection, chosen, state=sending.value, tries=tries, next_ns=until_ns, changed_ns=now_ns, batch=batch)
     return tuple(
         replace(one, state=sending, tries=tries, next_ns=until_ns, changed_ns=now_ns, batch=batch) for one in chosen
     )
+
+
+def _notices(connection: Connection, query: Select[Any]) -> list[Notice]:
+    """In the order in which they were written down."""
+    return sorted((_notice(row) for row in connection.execute(query)), key=lambda one: one.id)
 
 
 def _set(connection: Connection, notices: Sequence[Notice], **values: Any) -> None:

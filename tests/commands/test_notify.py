@@ -289,6 +289,22 @@ def test_mail_tells_calls_at_once_and_keeps_the_rest_for_the_digest(tmp_path: Pa
         told(wardwatch(*arguments, "--once"), 2, "notify.email[0].password_file", "can be read by everybody")
 
 
+def test_after_a_long_replay_many_calls_are_one_letter(tmp_path: Path, authority: Authority) -> None:
+    (tmp_path / "ca.pem").write_bytes(authority.ca_file.read_bytes())
+    with post(authority) as mail, open_store(tmp_path / "store.db") as store:
+        config = tmp_path / "clinic.toml"
+        login = 'user = "wardwatch"\npassword_file = "password"\n'
+        config.write_text(MAIL.format(port=mail.port).replace(login, ""), "utf-8")
+        arguments = ("notify", "--once", "--config", config, "--store", tmp_path / "store.db")
+        assert wardwatch(*arguments).status == 0
+        store.append((), snapshots=KNOWN)
+        store.append([episode(range(1000 * n, 1000 * n + 9), activity=Activity.MEETING) for n in range(30)])
+        assert wardwatch(*arguments).out == "officer: 1 sent, 0 failed; 0 wait, 0 dead letters\n"
+        (got,) = mail.got
+        assert got.message["Subject"] == "[wardwatch] 30 infracciones"
+        assert "    30  Reuni\u00f3n por WhatsApp" in got.part("plain")
+
+
 LOG = """
 [[notify.syslog]]
 name = "log"

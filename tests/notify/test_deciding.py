@@ -24,7 +24,7 @@ ZONE = "Europe/Madrid"
 
 
 def news(activity: Activity = Activity.MESSAGING, severity: Severity = Severity.LOW, **more: object) -> News:
-    return replace(News("e", 9, Outcome.VIOLATION, activity, severity), **more)  # type: ignore[arg-type]
+    return replace(News("e", 9, Outcome.VIOLATION, activity, severity, "disallowed"), **more)  # type: ignore[arg-type]
 
 
 def notice(
@@ -92,6 +92,32 @@ def test_a_line_of_a_digest_gives_way_to_the_call_it_became() -> None:
 def test_once_it_was_told_as_grave_and_as_a_call_nothing_is_told_again() -> None:
     told = (notice(severity=Severity.HIGH), notice(Activity.VOICE_CALL))
     assert not any(decide(HOOK, ZONE, news(*one), told, NOW_NS) for one in product(Activity, Severity))
+
+
+def nothing_any_more() -> News:
+    return news(severity=Severity.INFORMATION, outcome=Outcome.UNREVIEWED, kind="withdrawn")
+
+
+def test_what_was_told_and_turned_out_to_be_something_else_is_withdrawn_as_urgently() -> None:
+    nothing = nothing_any_more()
+    told = notice(Activity.VIDEO_CALL, Severity.HIGH)
+    plan = decide(MAIL, ZONE, nothing, (told,), NOW_NS)
+    assert plan is not None
+    assert (plan.occasion, plan.digest, plan.instead) == ("withdrawn", False, True)
+    plan = decide(MAIL, ZONE, nothing, (notice(),), NOW_NS)
+    assert plan is not None
+    assert (plan.occasion, plan.digest) == ("withdrawn", True)
+    assert decide(replace(HOOK, least_severity=Severity.HIGH), ZONE, nothing, (told,), NOW_NS) is not None
+
+
+def test_nobody_is_told_that_what_they_never_heard_of_is_withdrawn_or_twice() -> None:
+    nothing = nothing_any_more()
+    assert decide(HOOK, ZONE, nothing, (), NOW_NS) is None
+    assert decide(HOOK, ZONE, nothing, (notice(state=NoticeState.WAITING, tries=0),), NOW_NS) is None
+    again = (notice(), replace(notice(), occasion="withdrawn"))
+    assert decide(HOOK, ZONE, nothing, again, NOW_NS) is None
+    allowed = news(outcome=Outcome.ALLOWED, kind="exception")
+    assert decide(HOOK, ZONE, allowed, (notice(),), NOW_NS) is None
 
 
 def test_the_digest_comes_at_its_hour_of_the_sites_clock() -> None:

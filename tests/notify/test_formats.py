@@ -39,6 +39,13 @@ EXAMPLES = {
         closed=False,
     ),
     "hostile": hostile(),
+    "withdrawn": told(
+        occasion=Occasion.WITHDRAWN,
+        severity=Severity.INFORMATION,
+        kind="withdrawn",
+        rule="withdrawn",
+        reason="It turned out to be Zoom: episode 77aa.",
+    ),
 }
 JSON_FORMATS = [form for form in formats.FORMATS if form != "cef"]
 

@@ -44,6 +44,11 @@ def violations() -> tuple[Any, ...]:
 MESSAGES = {
     "call": Message("k", START_NS, (told(ShownAs.LABEL),)),
     "raised": Message("k", START_NS, (told(occasion=Occasion.RAISED, closed=False, network="", site=""),)),
+    "withdrawn": Message(
+        "k",
+        START_NS,
+        (told(occasion=Occasion.WITHDRAWN, kind="withdrawn", rule="withdrawn", reason="It turned out to be Zoom."),),
+    ),
     "digest": Message("k", START_NS, violations(), digest=True),
     "hostile": Message("k", START_NS, (hostile(),)),
     "hostile-digest": Message("k", START_NS, (hostile(), hostile()), digest=True),

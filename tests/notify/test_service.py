@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sensor import setup
+from sensor.errors import StoreError
 from sensor.model import Activity, Device, Outcome, Severity, Verdict
 from sensor.notify import channels
 from sensor.notify.composing import Composer
@@ -142,6 +143,22 @@ def test_what_the_policy_allows_meanwhile_is_not_told(world: World) -> None:
     assert dropped.error == "it is no violation any more"
 
 
+def test_what_was_told_and_turns_out_to_be_something_else_is_taken_back_once(world: World) -> None:
+    call_of = {"activity": Activity.VIDEO_CALL, "closed": False}
+    world.store.append([episode(range(10, 15), verdict=call(), **call_of)])  # type: ignore[arg-type]  # as make takes it
+    world.work()
+    other = Verdict(
+        Outcome.UNREVIEWED, "withdrawn", "It turned out to be Zoom.", POLICIES[0], Severity.INFORMATION, "withdrawn"
+    )
+    gone = episode(range(10, 16), verdict=other, **(call_of | {"closed": True}))  # type: ignore[arg-type]  # as above
+    for _ in range(2):
+        world.store.append([gone])
+        world.work()
+    first, second = world.bodies()
+    assert first["id"] == second["id"]
+    assert (second["occasion"], second["policy"]["reason"]) == ("withdrawn", "It turned out to be Zoom.")
+
+
 def test_failing_is_retried_under_the_same_key_later_and_later_and_given_up(world: World) -> None:
     world.store.append([episode()])
     world.server.answer = lambda _: 500
@@ -271,3 +288,57 @@ def test_it_runs_until_it_is_told_to_stop(world: World, monkeypatch: pytest.Monk
     assert not running.is_alive()
     assert world.store.outbox.counts() == {("siem", "sent"): 2}
     assert world.said == []
+
+
+def test_progress_is_told_while_no_channel_is_stuck(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.notify.service.BEAT_S", 0.02)
+    stop = threading.Event()
+    beats = iter([False, False, True])
+
+    def beat() -> None:
+        if next(beats, False):
+            stop.set()
+
+    world.notifier.run(stop, beat)
+    assert list(beats) == [], "it was told more than twice"
+    assert not world.notifier._is_stuck()
+    world.notifier._turned_s["siem"] = time.monotonic() - 10_000
+    assert world.notifier._is_stuck()
+
+
+def test_what_breaks_a_channel_ends_all_of_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(world.notifier, "work", breaks)
+    with pytest.raises(RuntimeError, match="a bug"):
+        world.notifier.run(threading.Event())
+
+
+def test_a_store_that_was_replaced_ends_it(world: World, tmp_path: Path) -> None:
+    (tmp_path / "store.db").rename(tmp_path / "old.db")
+    open_store(tmp_path / "store.db").close()
+    with pytest.raises(StoreError, match="another one now"):
+        world.notifier.run(threading.Event())
+
+
+def test_a_store_that_is_locked_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.notify.service.POLL_S", 0.02)
+    real, failed = world.notifier.work, iter([True, True])
+
+    def work(*arguments: Any) -> Any:
+        if next(failed, False):
+            raise StoreError("store x is locked by another process")
+        return real(*arguments)
+
+    monkeypatch.setattr(world.notifier, "work", work)
+    world.store.append([episode()])
+    stop = threading.Event()
+    running = threading.Thread(target=world.notifier.run, args=(stop,))
+    running.start()
+    try:
+        eventually(lambda: len(world.server.received) == 1)
+    finally:
+        stop.set()
+        running.join(60)
+    assert world.said == ["siem: store x is locked by another process"] * 2

@@ -170,6 +170,24 @@ def test_a_digest_is_one_message_also_when_it_is_tried_again(store: Store) -> No
     assert {one.message_key for one in again} == {batch[0].message_key} != {later[0].message_key}
 
 
+def test_of_too_many_messages_one_is_made_and_stays_one(store: Store) -> None:
+    begin(store)
+    ids = append(store, *apart(5))
+    store.outbox.collect("c", every)
+    (alone,) = store.outbox.claim("c", 10, LEASE_NS, 5)
+    assert alone.batch == ""
+    store.outbox.failed([alone], "x", 10)
+    rest = store.outbox.claim("c", 10, LEASE_NS, 3)
+    assert [one.episode_id for one in rest] == [id_ for id_ in ids if id_ != alone.episode_id]
+    assert len({one.message_key for one in rest}) == 1
+    again = store.outbox.claim("c", 10, LEASE_NS, 3)
+    assert [one.key for one in again] == [alone.key], "it may have arrived: it stays a message of its own"
+    assert [one.id for one in store.outbox.claim("c", 10 + LEASE_NS, LEASE_NS, 3)] in (
+        [one.id for one in rest],
+        [alone.id],
+    )
+
+
 def test_a_call_takes_the_place_of_the_line_it_would_have_been(store: Store) -> None:
     begin(store)
     (id_,) = append(store, episode(range(10, 15), activity=Activity.CALL_ATTEMPT))

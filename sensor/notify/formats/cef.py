@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.model import Severity
 from sensor.notify.formats.flow import first_flow, sentence, server_name
+from sensor.notify.model import Occasion
 from sensor.wording import ACTIVITIES
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _pairs(violation: Violation) -> list[tuple[str, str]]:
         ("end", str(violation.end_ns // MS)),
         ("externalId", violation.id),
         ("cat", violation.kind),
-        ("act", "detected"),
+        ("act", "withdrawn" if violation.occasion is Occasion.WITHDRAWN else "detected"),
         ("app", violation.app),
         ("msg", sentence(violation)),
         ("reason", violation.reason),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sensor.notify.formats.flow import community_id, first_flow, sentence, server_name, without_empty
+from sensor.notify.model import Occasion
 from sensor.wording import rfc3339
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def record(violation: Violation) -> dict[str, Any]:
             "ecs": {"version": ECS_VERSION},
             "message": sentence(violation),
             "event": {
-                "kind": "alert",
+                "kind": "event" if violation.occasion is Occasion.WITHDRAWN else "alert",
                 "category": ["network"],
                 "type": ["info"],
                 "module": "wardwatch",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sensor.model import Severity
 from sensor.notify.formats.flow import community_id, first_flow, without_empty
+from sensor.notify.model import Occasion
 from sensor.wording import ACTIVITIES, NS, rfc3339
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def record(violation: Violation) -> dict[str, Any]:
                 "gid": 1,
                 "signature_id": signature_id(violation),
                 "rev": 1,
-                "signature": f"wardwatch: {ACTIVITIES[violation.activity]} over {violation.app_name}",
+                "signature": f"wardwatch: {_withdrawn(violation)}{ACTIVITIES[violation.activity]} over {violation.app_name}",
                 "category": "Potential Corporate Privacy Violation",  # Suricata's class policy-violation
                 "severity": SEVERITIES[violation.severity],
                 "metadata": _metadata(violation),
@@ -51,6 +52,10 @@ def record(violation: Violation) -> dict[str, Any]:
             **_protocol(proof),
         }
     )
+
+
+def _withdrawn(violation: Violation) -> str:
+    return "withdrawn: " if violation.occasion is Occasion.WITHDRAWN else ""
 
 
 def signature_id(violation: Violation) -> int:

@@ -8,6 +8,7 @@ import struct
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
+from sensor.notify.model import Occasion
 from sensor.wording import ACTIVITIES, length, size
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def sentence(violation: Violation) -> str:
     what = ACTIVITIES[violation.activity].capitalize()
     lasted, carried = length(violation.end_ns - violation.start_ns), size(violation.bytes_up + violation.bytes_down)
     where = f" on {violation.network}" if violation.network else ""
-    return f"{what}, {violation.app_name}, {lasted}, {carried}, {violation.device.label}{where}"
+    text = f"{what}, {violation.app_name}, {lasted}, {carried}, {violation.device.label}{where}"
+    return f"Withdrawn: {text}" if violation.occasion is Occasion.WITHDRAWN else text
 
 
 def without_empty(record: dict[str, object]) -> dict[str, object]:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 OCSF_VERSION: Final = "1.5.0"
 CLASS: Final = 2004
-CREATE, UPDATE = 1, 2
-ACTIVITY_NAMES: Final = {CREATE: "Create", UPDATE: "Update"}
+CREATE, UPDATE, CLOSE = 1, 2, 3
+ACTIVITY_NAMES: Final = {CREATE: "Create", UPDATE: "Update", CLOSE: "Close"}
+ACTIVITIES_OF: Final = {Occasion.RAISED: UPDATE, Occasion.WITHDRAWN: CLOSE}
 SEVERITIES: Final = ("Unknown", "Informational", "Low", "Medium", "High")  # 1 to 4 are ours as well
 CONFIDENCES: Final = {Strength.SUPPORTING: (1, "Low"), Strength.STRONG: (2, "Medium"), Strength.CONCLUSIVE: (3, "High")}
 RULE: Final = 1  # type of an analytic
@@ -26,7 +27,7 @@ MS: Final = 1_000_000
 
 def record(violation: Violation) -> dict[str, Any]:
     """One finding; attributes that are not known are left out."""
-    activity = UPDATE if violation.occasion is Occasion.RAISED else CREATE
+    activity = ACTIVITIES_OF.get(violation.occasion, CREATE)
     confidence_id, confidence = CONFIDENCES[violation.strength]
     start_ms, end_ms = violation.start_ns // MS, violation.end_ns // MS
     title = f"{ACTIVITIES[violation.activity].capitalize()} over {violation.app_name}"
@@ -49,8 +50,8 @@ def record(violation: Violation) -> dict[str, Any]:
             "severity": SEVERITIES[violation.severity],
             "confidence_id": confidence_id,
             "confidence": confidence,
-            "status_id": 1,
-            "status": "New",
+            "status_id": 4 if activity == CLOSE else 1,
+            "status": "Resolved" if activity == CLOSE else "New",
             "message": sentence(violation),
             "metadata": {
                 "version": OCSF_VERSION,
