@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     capture = commands.add_parser("capture", help="open an interface for a `watch` that has no right to")
     capture.add_argument("interface", metavar="IFACE", help="the interface, as `ip link` calls it")
     capture.add_argument("--socket", metavar="PATH", required=True, help="where the watch asks for it")
+    _install(commands)
     _doctor(commands.add_parser("doctor", help="test whether a mirror port shows what it should"))
     _violations(commands.add_parser("violations", help="list what the store holds"))
     seen = commands.add_parser("visibility", help="list what could not be read, by network and hour")
@@ -174,6 +175,16 @@ def _notify(command: argparse.ArgumentParser) -> None:
     what.add_argument("--resend", metavar="KEY", help="try given up messages anew: those whose key begins so, or `all`")
 
 
+def _install(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    install = commands.add_parser("install", help="put the service in place on this machine")
+    install.add_argument("--interface", metavar="IFACE", required=True, help="the mirror port")
+    uninstall = commands.add_parser("uninstall", help="take the service away")
+    uninstall.add_argument("--purge", action="store_true", help="with configuration and all that was stored")
+    for command in (install, uninstall):
+        command.add_argument("--dry-run", action="store_true", help="only say what would be done")
+        command.add_argument("--root", metavar="DIR", default="/", help="below this folder, and files only")
+
+
 def _doctor(command: argparse.ArgumentParser) -> None:
     command.add_argument("interface", metavar="IFACE", help="the interface, as `ip link` calls it")
     command.add_argument("--config", metavar="FILE", help="the TOML file: its VLANs should be seen")
@@ -249,6 +260,10 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import capture
 
         return capture.run(options)
+    if options.command in {"install", "uninstall"}:
+        from sensor.commands import install
+
+        return install.run(options)
     if options.command == "doctor":
         from sensor.commands import doctor
 
