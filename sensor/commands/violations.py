@@ -12,6 +12,7 @@ from sensor import config_values as values
 from sensor import records, setup, tables, wording
 from sensor.commands.output import standard_output
 from sensor.errors import UsageError
+from sensor.formulas import harmless
 from sensor.model import Outcome
 from sensor.store import Filter, open_store
 from sensor.toml_table import WrongValueError
@@ -26,7 +27,6 @@ COLUMNS = ("id", "state", "verdict", "severity", "device_id", "device", "network
            "duration_s", "bytes_up", "bytes_down", "packets", "flows", "strength", "policy_rule", "reason", "policy_hash",
            "signatures_hash")  # fmt: skip
 MAX_NS = (1 << 63) - 1
-FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # also as East Asian spreadsheets write them
 
 
 def run(options: argparse.Namespace) -> int:
@@ -109,13 +109,6 @@ def _csv(rows: Sequence[Row]) -> None:
     made = [{"state": row.state, **records.episode_record(row.episode)} for row in rows]
     for one in made:
         one["app"] = one["app"] or " or ".join(one["candidates"])
-        one.update({key: _harmless(one[key]) for key in ("device", "device_id", "network", "reason", "app")})
+        one.update({key: harmless(one[key]) for key in ("device", "device_id", "network", "reason", "app")})
     frame = pd.DataFrame(made, columns=list(COLUMNS))
     print(frame.to_csv(index=False, lineterminator="\n"), end="")
-
-
-def _harmless(value: object) -> object:
-    """Text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV injection)."""
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return "'" + value
-    return value

@@ -118,6 +118,33 @@ class Accounts:
         who.require(Right.ADMIN)
         return self.all()
 
+    def one(self, who: Who, name: str) -> Account:
+        """Raises NotFoundError, ForbiddenError."""
+        found = next((one for one in self.listed(who) if one.name == name), None)
+        if found is None:
+            raise NotFoundError(f"there is no user {name!r}")
+        return found
+
+    def change(
+        self,
+        who: Who,
+        name: str,
+        *,
+        role: Role | None = None,
+        disabled: bool | None = None,
+        password: str | None = None,
+    ) -> None:
+        """What is None stays. Nobody shuts themselves out. Raises ForbiddenError, ConflictError, NotFoundError, InvalidError."""
+        who.require(Right.ADMIN)
+        if name == who.name and (disabled or (role is not None and role is not who.role)):
+            raise ConflictError("another admin has to do this to you")
+        if password is not None:
+            self.set_password(who.name, name, password)
+        if role is not None:
+            self.set_role(who.name, name, role)
+        if disabled is not None:
+            self.disable(who.name, name, disabled=disabled)
+
     def all(self) -> tuple[Account, ...]:
         """All users, for the command line."""
         return tuple(Account(one.name, one.role, one.disabled, one.recorded_ns) for one in self._access.users())
@@ -221,8 +248,12 @@ class Accounts:
     def sign_out(self, token: str) -> None:
         self._access.end_session(digest(token))
 
-    def make_key(self, who: Who, title: str, scopes: tuple[Right, ...], days: int) -> tuple[KeyInfo, str]:
+    def make_key(
+        self, who: Who, title: str, scopes: tuple[Right, ...], days: int, *, by_key: bool = False
+    ) -> tuple[KeyInfo, str]:
         """A key with some of the maker's own rights, and its secret, which is not told again. Raises InvalidError, ForbiddenError."""
+        if by_key:
+            raise ForbiddenError("an API key makes no further ones")
         if not title.strip() or len(title) > 100 or not title.isprintable():
             raise InvalidError("must be one line of 1 to 100 characters", "title")
         if not 1 <= days <= MAX_KEY_DAYS:

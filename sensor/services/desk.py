@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Self
 
 from sensor import setup as setting_up
 from sensor.services.accounts import Accounts
+from sensor.services.audit import Audit
 from sensor.services.exceptions import Exceptions
+from sensor.services.exports import Exports
+from sensor.services.feed import Feed
 from sensor.services.follow_up import FollowUp
 from sensor.services.identities import Identities
 from sensor.services.ingest import Ingest
@@ -48,6 +51,9 @@ class Desk:
         self.exceptions = Exceptions(self.material, self.violations)
         self.status = Status(self.material)
         self.ingest = Ingest(store)
+        self.audit = Audit(self.material)
+        self.exports = Exports(self.material, self.violations)
+        self.feed = Feed(self.material, self.violations)
         self.accounts = Accounts(self.material, settings, hasher)
         self.identities = Identities(self.material, settings, self.accounts)
 

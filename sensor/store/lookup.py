@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, func, select, tuple_
 
+from sensor.model import Outcome
 from sensor.store import schema
 from sensor.store.failures import translated
 from sensor.store.loading import chunks
@@ -42,6 +43,21 @@ class Lookup:
                     place = row.episode_id, row.lineage_id
                     found[place] = _row(row, names.get(place, []))
         return [found[place] for place in places if place in found]
+
+    def changed(self, changed_ns: int, id_: str, limit: int) -> list[tuple[int, Row]]:
+        """Violations that lists show and that were written after this, in the order of writing, with when."""
+        query = (
+            select(heads.changed_ns, heads.episode_id, heads.lineage_id)
+            .where(heads.listed == 1, heads.outcome == Outcome.VIOLATION.value, heads.changed_ns >= changed_ns)
+            .where((heads.changed_ns > changed_ns) | (heads.episode_id > printable(id_)))
+            .order_by(heads.changed_ns, heads.episode_id)
+            .limit(limit)
+        )
+        with translated(self._place), self._engine.connect().execution_options(**READING) as connection:
+            places = connection.execute(query).all()
+        when = {row.episode_id: int(row.changed_ns) for row in places}  # an episode has one listed row
+        rows = self.rows([(row.episode_id, row.lineage_id) for row in places])
+        return [(when[row.episode.id], row) for row in rows]
 
     def merged_into(self, episode_id: str) -> list[str]:
         """Episodes that turned out to be part of this one, under any hashes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -133,6 +134,11 @@ class Store:
         """What was wrong with the mirror port, by hour: of each finding the last record."""
         with translated(self._place):
             return sightings.listed(self._engine, None, None, since_ns, until_ns, health=True)
+
+    def links(self, *, kind: str | None = None, after: int = 0, limit: int = 100) -> list[chain.Link]:
+        """Links of the chain after a number, in order."""
+        with translated(self._place), self._engine.connect().execution_options(**READING) as connection:
+            return list(islice(chain.links(connection, kind=kind, after=after, size=limit), limit))
 
     def counts(self) -> Counts:
         """How much the store holds."""
