@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 
 from api.problems import Problem, response
 
@@ -57,8 +58,11 @@ class Buckets:
             return 0.0 if level >= 1 else (1 - level) / self._rate
 
 
-class TooLargeError(Exception):
-    """The body is."""
+class TooLargeError(HTTPException):
+    """The body is. FastAPI makes a 400 of what else is raised while it reads one."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "the request is too large", headers={"Connection": "close"})
 
 
 class Shield:

@@ -15,6 +15,7 @@ from api.v1.made import sent
 from api.v1.shapes import CHANGED, CONFLICT, EXAMPLE_ID, Taken, Time, moment
 from api.v1.violations import IfMatch, seen_version
 from sensor.services.exceptions import ExceptionInfo, Wanted
+from sensor.services.people import Right
 
 router = APIRouter(tags=["exceptions"], route_class=IdempotentRoute)
 Id = Annotated[str, Path(pattern="^[a-z0-9-]{1,40}$", examples=["0f9a1c2b3d4e"])]
@@ -92,6 +93,7 @@ def end(
     _key: IdempotencyKey = None,
 ) -> Any:
     """It stays in the list, with who ended it and why."""
+    asking.who.require(Right.EXCEPT)
     version = seen_version(if_match)
     exceptions = state_of(request).desk.exceptions
     known = _etag(exceptions.one(asking.who, id))
