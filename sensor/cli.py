@@ -125,6 +125,7 @@ def _replay(command: argparse.ArgumentParser) -> None:
         help="processes that read (default: one for each core); the results are the same",
     )
     _outputs(command)
+    cli_proof.compare(command)
     command.add_argument("--quiet", action="store_true", help="no progress bar")
 
 

@@ -37,6 +37,15 @@ def run(options: argparse.Namespace) -> int:
     return verify.run(options)
 
 
+def compare(command: argparse.ArgumentParser) -> None:
+    """The option of `replay` that compares."""
+    command.add_argument(
+        "--compare",
+        metavar="OLD",
+        help="tell what differs from an earlier run, and why: a store, or a file that --episodes wrote",
+    )
+
+
 def _common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", metavar="FILE", help="the TOML file with networks and policy")
     command.add_argument("--store", metavar="PATH", help="SQLite file or SQLAlchemy URL, instead of the configured one")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sensor import setup, tables
 from sensor.classify.episodes import stamped
-from sensor.commands import excepting
+from sensor.commands import compare, excepting
 from sensor.commands.keeping import Keeper, Lines, digest_of, must_stay, with_packet_ids
 from sensor.commands.output import refuse_overwriting, standard_output
 from sensor.dividing import Divided, Work, can_divide, workers_of
@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     planned = capture.plan(options.paths, options.recursive)
     outputs = {"--flows": options.flows, "--episodes": options.episodes, "--visibility": options.visibility}
     refuse_overwriting(outputs, must_stay(options, made, planned.files))
+    before = compare.old(options)
     made = excepting.begun(options, made)
     source = capture.open_plan(planned, separate=options.separate)
     collect_rarely()
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         lines = Lines(options, stack)
 
         def take(episode: Episode) -> None:
-            if keeper.stores or lines.episodes:
+            if keeper.stores or lines.episodes or before is not None:
                 episode = stamped(episode)
             lines.episode(episode)
             keeper.episode(episode)
@@ -89,6 +90,8 @@ def run(options: argparse.Namespace) -> int:
                 tables.episodes(keeper.episodes, made, keeper.stored_ids)
                 tables.summary(totals, source, keeper.said())
                 tables.visibility(totals.statement, observations, made)
+            if before is not None:
+                compare.tell(before, keeper.episodes, made)
     tables.warnings(source)
     return WITH_WARNINGS if source.warnings else 0
 
