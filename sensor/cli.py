@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     capture.add_argument("interface", metavar="IFACE", help="the interface, as `ip link` calls it")
     capture.add_argument("--socket", metavar="PATH", required=True, help="where the watch asks for it")
     _install(commands)
+    _retention(commands.add_parser("retention", help="how long is kept what was seen"))
     _doctor(commands.add_parser("doctor", help="test whether a mirror port shows what it should"))
     _violations(commands.add_parser("violations", help="list what the store holds"))
     seen = commands.add_parser("visibility", help="list what could not be read, by network and hour")
@@ -186,6 +187,19 @@ def _install(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         command.add_argument("--root", metavar="DIR", default="/", help="below this folder, and files only")
 
 
+def _retention(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    run = actions.add_parser("run", help="take away what is older or more than [retention] allows")
+    run.add_argument("--dry-run", action="store_true", help="only say what would be taken")
+    hold = actions.add_parser("hold", help="keep an episode whatever its age")
+    release = actions.add_parser("release", help="hold an episode no more")
+    for one in (hold, release):
+        one.add_argument("id", help="an episode's id, or the beginning of it")
+        one.add_argument("--reason", required=True, help="why; it is kept in the chain")
+    for one in (run, hold, release, actions.add_parser("list", help="what is held")):
+        _common(one)
+
+
 def _doctor(command: argparse.ArgumentParser) -> None:
     command.add_argument("interface", metavar="IFACE", help="the interface, as `ip link` calls it")
     command.add_argument("--config", metavar="FILE", help="the TOML file: its VLANs should be seen")
@@ -265,6 +279,10 @@ def _run(options: argparse.Namespace) -> int:
         from sensor.commands import install
 
         return install.run(options)
+    if options.command == "retention":
+        from sensor.commands import retention
+
+        return retention.run(options)
     if options.command == "doctor":
         from sensor.commands import doctor
 

@@ -23,6 +23,7 @@ from sensor.settings import (
     PolicyException,
     PolicySettings,
     ProofSettings,
+    RetentionSettings,
     Schedule,
     ScheduleOutcome,
     SensorSettings,
@@ -52,6 +53,7 @@ _SECTIONS: Final = (
     "capture",
     "store",
     "metrics",
+    "retention",
     "signatures",
     "proof",
     "policy",
@@ -92,6 +94,7 @@ def _settings(top: Table, folder: Path, known_apps: Collection[str] | None) -> S
         ),
         capture=_capture(top.table("capture", ("ring_mebibytes", "promiscuous", "filter"))),
         store=_store(top.table("store", ("url", "spool", "spool_mebibytes"))),
+        retention=_retention(top.table("retention", ("evidence_days", "violation_days", "max_mebibytes"))),
         metrics=_metrics(top.table("metrics", ("textfile", "window_s"))),
         signatures=_signatures(top.table("signatures", ("own",)), folder),
         proof=_proof(top.table("proof", ("key", "captures")), folder),
@@ -189,6 +192,18 @@ def _store(table: Table) -> StoreSettings:
         spool=table.one("spool", values.text, default.spool),
         spool_mebibytes=table.one("spool_mebibytes", values.whole(1, 65536), default.spool_mebibytes),
     )
+
+
+def _retention(table: Table) -> RetentionSettings:
+    default, days = RetentionSettings(), values.whole(1, 36_500)
+    made = RetentionSettings(
+        evidence_days=table.one("evidence_days", days, default.evidence_days),
+        violation_days=table.one("violation_days", days, default.violation_days),
+        max_mebibytes=table.one("max_mebibytes", values.whole(0, 1 << 24), default.max_mebibytes),
+    )
+    if made.violation_days < made.evidence_days:
+        raise table.wrong("violation_days", "is less than evidence_days: violations are kept at least as long")
+    return made
 
 
 def _metrics(table: Table) -> MetricsSettings:

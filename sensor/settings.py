@@ -144,6 +144,15 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """How long is kept what was seen: what is no violation, and violations; and how much. Mebibytes 0: no bound."""
+
+    evidence_days: int = 30
+    violation_days: int = 365
+    max_mebibytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SignatureSettings:
     """`own`: the clinic's folder of signatures; relative to the folder of the TOML file."""
 
@@ -220,6 +229,7 @@ class Settings:
     sensor: SensorSettings = field(default_factory=SensorSettings)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     signatures: SignatureSettings = field(default_factory=SignatureSettings)
     proof: ProofSettings = field(default_factory=ProofSettings)

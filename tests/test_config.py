@@ -160,6 +160,9 @@ def test_each_default_that_the_example_names_is_the_default():
         "drop_duplicates": str(sensor.drop_duplicates).lower(),
         "ring_mebibytes": str(Settings().capture.ring_mebibytes),
         "promiscuous": str(Settings().capture.promiscuous).lower(),
+        "evidence_days": str(Settings().retention.evidence_days),
+        "violation_days": str(Settings().retention.violation_days),
+        "max_mebibytes": str(Settings().retention.max_mebibytes),
         "window_s": str(Settings().metrics.window_s),
         "spool_mebibytes": str(Settings().store.spool_mebibytes),
         "background_s": str(sensor.idle.background_s),
@@ -231,7 +234,7 @@ pseudonym_days requests_per_minute body_kibibytes
 site name timezone network kind cidrs vlans watch devices routers names
 sensor flow_table_rows dns_memory_rows drop_duplicates hash_seed idle background_s messaging_s file_transfer_s calls_s
 capture ring_mebibytes promiscuous filter
-metrics textfile window_s store url spool spool_mebibytes signatures own proof key captures policy approved disallowed unlisted background minimum_strength
+retention evidence_days violation_days max_mebibytes metrics textfile window_s store url spool spool_mebibytes signatures own proof key captures policy approved disallowed unlisted background minimum_strength
 variant app hosts reason exception apps where activities from until owner schedule days to outcome
 visibility ech encrypted_dns private_relay vpn tor chat_proxy
 notify language tries first_wait_s longest_wait_s email server security port user password_file digest_at least_severity

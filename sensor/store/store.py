@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sensor.store import chain, covering, news, reading, sightings, writing
+from sensor.store import chain, covering, news, reading, retention, sightings, writing
 from sensor.store.access import Access
 from sensor.store.answers import Answers
 from sensor.store.columns import ColumnCache
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sensor.model import Episode, SourceInfo
     from sensor.store.auditing import Anchor, Audit
     from sensor.store.chain import Link
+    from sensor.store.retention import Hold, Rules, Taken
 
 NOTHING = Snapshots()
 DEFAULT_FILTER = Filter()
@@ -153,6 +154,21 @@ class Store:
         """The first and the last link of the chain; None where nothing was linked yet."""
         with translated(self._place), self._engine.connect().execution_options(**READING) as connection:
             return next(chain.links(connection, size=1), None), chain.last(connection)
+
+    def hold(self, episode: str, actor: str, reason: str, *, release: bool = False) -> None:
+        """Keep an episode whatever retention says, or no more; who and why is a link of the chain."""
+        with translated(self._place):
+            retention.hold(self._engine, episode, actor, reason, release=release)
+
+    def holds(self) -> list[Hold]:
+        """Episodes that are held."""
+        with translated(self._place):
+            return retention.holds(self._engine)
+
+    def retain(self, rules: Rules, *, now_ns: int | None = None, dry_run: bool = False) -> Taken:
+        """Take away what may no longer be kept; each transaction leaves a receipt in the chain."""
+        with translated(self._place):
+            return retention.run(self._engine, rules, now_ns=now_ns, dry_run=dry_run)
 
     def audit(self, anchors: Sequence[Anchor] = ()) -> Audit:
         """Whether the chain holds, and all that it covers is as it says. `anchors`: what is known of it outside."""
