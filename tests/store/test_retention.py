@@ -50,11 +50,9 @@ def leftovers(store: Store, id_: str) -> list[str]:
             for column in inspector.get_columns(table)
             if table != "chain" and str(column["type"]) == "TEXT"
         ]
-        counted = {
-            table: connection.scalar(text(f'SELECT count(*) FROM "{table}" WHERE "{name}" = :id'), {"id": id_})
-            for table, name in places
-        }
-        return [table for table, count in counted.items() if count]
+        query = 'SELECT count(*) FROM "{}" WHERE "{}" = :id'
+        named = {one[0] for one in places if connection.scalar(text(query.format(*one)), {"id": id_})}
+        return sorted(named)
 
 
 def test_what_is_too_old_goes_whole_and_the_chain_holds(store: Store) -> None:
