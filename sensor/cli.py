@@ -166,6 +166,11 @@ def _sensor(command: argparse.ArgumentParser) -> None:
     add.add_argument("name", help="which its networks are called by here")
     add.add_argument("--days", type=int, default=365, metavar="N", help="how long the key holds (365)")
     _common(actions.add_parser("list", help="when each was heard, and what it runs"))
+    order = actions.add_parser("order", help="give sensors a policy or signatures to judge by, signed")
+    _common(order)
+    order.add_argument("--policy", metavar="FILE", help="a TOML file with [policy] and nothing else")
+    order.add_argument("--signatures", metavar="DIR", help="a folder of signatures, instead of the sensors' own")
+    order.add_argument("--sensor", metavar="NAME", help="for this one only; without it, for all")
 
 
 def _notify(command: argparse.ArgumentParser) -> None:

@@ -68,11 +68,14 @@ def example_text() -> str:
     return resources.files("sensor").joinpath(_EXAMPLE).read_text("utf-8")
 
 
-def load(path: Path | None, *, known_apps: Collection[str] | None = None) -> Settings:
-    """The settings of a file, or those that hold without one. `known_apps` None: ids of apps are not looked up. Raises ConfigError."""
+def load(path: Path | None, *, known_apps: Collection[str] | None = None, ordered: Path | None = None) -> Settings:
+    """The settings of a file, or those that hold without one. `known_apps` None: ids of apps are not looked up. Raises ConfigError.
+
+    `ordered`: a folder with what a centre orders, instead of the one in force.
+    """
     if path is None:
         return Settings()
-    return _settings(read(path, _SECTIONS), path.parent, known_apps)
+    return _settings(read(path, _SECTIONS), path.parent, known_apps, ordered)
 
 
 def loads(text: str, *, file: str = "config", known_apps: Collection[str] | None = None) -> Settings:
@@ -80,7 +83,10 @@ def loads(text: str, *, file: str = "config", known_apps: Collection[str] | None
     return _settings(parse(file, text.encode(), _SECTIONS), Path(), known_apps)
 
 
-def _settings(top: Table, folder: Path, known_apps: Collection[str] | None) -> Settings:
+def _settings(top: Table, folder: Path, known_apps: Collection[str] | None, ordered: Path | None = None) -> Settings:
+    centre = config_centre.read(top.table("centre", config_centre.KEYS), folder) if "centre" in top else None
+    if ordered is None and centre is not None and centre.orders is not None:
+        ordered = centre.orders / config_centre.CURRENT
     site = _site(top.table("site", ("name", "timezone")))
     networks = tuple(_network(table) for table in top.tables("network", ("name", "kind", "cidrs", "vlans", "watch")))
     _check_networks(top, networks)
@@ -96,12 +102,12 @@ def _settings(top: Table, folder: Path, known_apps: Collection[str] | None) -> S
         store=_store(top.table("store", ("url", "spool", "spool_mebibytes"))),
         retention=_retention(top.table("retention", ("evidence_days", "violation_days", "max_mebibytes"))),
         metrics=_metrics(top.table("metrics", ("textfile", "window_s"))),
-        signatures=_signatures(top.table("signatures", ("own",)), folder),
+        signatures=_signatures(top.table("signatures", ("own",)), folder, ordered),
         proof=_proof(top.table("proof", ("key", "captures")), folder),
-        policy=_Policies(site, networks, devices, known_apps).read(top),
+        policy=_Policies(site, networks, devices, known_apps).read(config_centre.ordered_policy(ordered) or top),
         api=config_api.read(top.table("api", config_api.KEYS), folder),
         notify=config_notify.read(top.table("notify", config_notify.KEYS), folder),
-        centre=config_centre.read(top.table("centre", config_centre.KEYS), folder) if "centre" in top else None,
+        centre=centre,
     )
 
 
@@ -214,8 +220,10 @@ def _metrics(table: Table) -> MetricsSettings:
     )
 
 
-def _signatures(table: Table, folder: Path) -> SignatureSettings:
+def _signatures(table: Table, folder: Path, ordered: Path | None) -> SignatureSettings:
     own = table.one("own", values.text, "")
+    if ordered is not None and any((ordered / config_centre.SIGNATURES).glob("*.yaml")):
+        return SignatureSettings(own=ordered / config_centre.SIGNATURES)
     if own and not (folder / own).is_dir():
         raise table.wrong("own", f"{own!r} is not a folder")
     return SignatureSettings(own=folder / own if own else None)

@@ -11,10 +11,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CentreSettings:
-    """Where a sensor tells what it holds. `key_file` holds the API key; `every_s`: how often without news."""
+    """Where a sensor tells what it holds. `key_file` holds the API key; `every_s`: how often without news.
+
+    `orders`: the folder for what the centre orders, signed by `public_key`; None: nothing is taken.
+    """
 
     url: str
     key_file: Path
     ca_file: Path | None = None
+    orders: Path | None = None
+    public_key: Path | None = None
     every_s: int = 60
     timeout_s: int = 60

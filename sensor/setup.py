@@ -48,13 +48,13 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def read(config_file: str | None) -> Setup:
-    """Reads configuration and signatures. Raises ConfigError, SignatureError."""
+def read(config_file: str | None, ordered: Path | None = None) -> Setup:
+    """Reads configuration and signatures. Raises ConfigError, SignatureError. `ordered`: as for `config.load`."""
     path = Path(config_file) if config_file else None
-    settings = config.load(path)
+    settings = config.load(path, ordered=ordered)
     signatures = loading.load(settings.signatures.own)
     if path is not None:
-        settings = config.load(path, known_apps=signatures.apps.keys())
+        settings = config.load(path, known_apps=signatures.apps.keys(), ordered=ordered)
     networks = Networks(settings)
     visibility = hiding.load(signatures)
     names = {app.id: app.name for app in (*visibility.apps.values(), *signatures.apps.values())}

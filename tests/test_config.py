@@ -240,7 +240,7 @@ visibility ech encrypted_dns private_relay vpn tor chat_proxy
 notify language tries first_wait_s longest_wait_s email server security port user password_file digest_at least_severity
 webhook format secret_file authorization_file allow_private allow_http timeout_s ca_file
 syslog host transport facility cert_file key_file
-centre every_s
+centre every_s orders public_key
 """
 
 

@@ -46,6 +46,13 @@ class TakenShape(ReachedShape):
     unchanged: shapes.Count
 
 
+class OrderShape(Sent):
+    """What a sensor is to judge by: `order` is the text that is signed, null where nothing was ordered."""
+
+    order: str | None
+    signature: str | None
+
+
 class SensorShape(Sent):
     """`status` is what the sensor said of itself last; `clock_behind_s` in it is measured here."""
 
@@ -77,6 +84,13 @@ async def ingest(request: Request, asking: SignedInUser) -> Response:
         return response(Problem(409, "gap", str(gap), reached=_place(gap.reached)))
     body = {"added": taken.added, "revised": taken.revised, "unchanged": taken.unchanged}
     return JSONResponse({"reached": _place(taken.reached), **body})
+
+
+@router.get("/order", response_model=OrderShape)
+def order(request: Request, asking: SignedInUser) -> dict[str, Any]:
+    """The order in force for the sensor whose key asks."""
+    found = state_of(request).desk.ingest.order_for(asking.who)
+    return {"order": found[0] if found else None, "signature": found[1] if found else None}
 
 
 @router.get("/sensors", response_model=SensorsShape)

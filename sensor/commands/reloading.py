@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sensor import setup
 from sensor.commands.telling import say
+from sensor.config_centre import CURRENT
 from sensor.errors import WardwatchError
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ LASTING = {
 }
 
 
+LOOK_EVERY_S = 2.0  # for an order of the centre
+
+
 class Reloading:
     """Notes that it was asked for, and does it where the line can take it."""
 
@@ -35,6 +40,8 @@ class Reloading:
         self._change = change
         self._asked = False
         self._systemd = systemd
+        self._order = _order_of(made)
+        self._look_s = 0.0
 
     @contextmanager
     def on_hangup(self) -> Iterator[None]:
@@ -51,6 +58,11 @@ class Reloading:
 
     def act(self) -> None:
         """Between two batches: reads everything anew if that was asked for; says in one line what came of it."""
+        if time.monotonic() >= self._look_s:
+            self._look_s = time.monotonic() + LOOK_EVERY_S
+            order = _order_of(self._made)
+            self._asked |= order != self._order  # the centre's order is another one
+            self._order = order
         if not self._asked:
             return
         self._asked = False
@@ -69,6 +81,15 @@ class Reloading:
         later = f"; at the next start: {', '.join(lasting)}" if lasting else ""
         say(f"reloaded: policy {made.policy.hash[:8]}, signatures {made.signatures.hash[:8]}{later}")
         self._made = made
+
+
+def _order_of(made: Setup) -> str:
+    """Which order of a centre is in force."""
+    centre = made.settings.centre
+    try:
+        return str((centre.orders / CURRENT).readlink()) if centre is not None and centre.orders is not None else ""
+    except OSError:
+        return ""
 
 
 def _lasting(made: Setup, name: str) -> object:

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from sensor.ops.orders import Orders
     from sensor.settings_centre import CentreSettings
     from sensor.setup import Setup
 
 PATH: Final = "/api/v1/ingest"
+ORDER: Final = "/api/v1/order"
 BATCH: Final = "application/zstd"
 GAP, TOO_LARGE, TOO_MANY = 409, 413, 429
 MAX_ANSWER: Final = 300  # characters of what it said, in a line of the log
@@ -58,13 +60,25 @@ class HttpCentre:
         """See forwarding.Centre."""
         return self._asked("POST", PATH, content=batch, headers={"Content-Type": BATCH})
 
+    def order(self) -> tuple[str, str] | None:
+        """What this sensor is to judge by, and the signature. Raises UnreachableError, RefusedError."""
+        try:
+            found = self._answer("GET", ORDER).json()
+            order, signature = found["order"], found["signature"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise UnreachableError("what answers is no centre") from error
+        return (str(order), str(signature)) if order is not None else None
+
     def _asked(self, method: str, path: str, **more: Any) -> Place:
+        return _place(self._answer(method, path, **more))
+
+    def _answer(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
             answer = self._client.request(method, path, **more)
         except httpx.HTTPError as error:
             raise UnreachableError(str(error) or type(error).__name__) from error
         if answer.status_code in {200, GAP}:
-            return _place(answer)
+            return answer
         if answer.status_code == TOO_LARGE:
             raise TooLargeError
         if answer.status_code >= 500 or answer.status_code == TOO_MANY:
@@ -89,7 +103,7 @@ def _place(answer: httpx.Response) -> Place:
         raise UnreachableError("what answers is no centre") from error
 
 
-def status_of(made: Setup, folder: Path) -> Mapping[str, object]:
+def status_of(made: Setup, folder: Path, orders: Orders | None) -> Mapping[str, object]:
     """What a sensor says of itself. `folder`: of its store."""
     disk = os.statvfs(folder)
     return {
@@ -100,6 +114,8 @@ def status_of(made: Setup, folder: Path) -> Mapping[str, object]:
         "clock_ns": time.time_ns(),
         "disk_free_bytes": disk.f_bavail * disk.f_frsize,
         "site": made.settings.site.name,
+        "order": orders.serial if orders is not None else None,
+        "order_refused": orders.refused if orders is not None else "",
     }
 
 

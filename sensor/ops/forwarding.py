@@ -117,12 +117,24 @@ class Forwarder:
                     raise RefusedError("a single revision is larger than the centre takes") from error
                 self._limit = max(1, self._limit // 2)
 
-    def run(self, *, every_s: float, stopped: Callable[[float], bool], say: Callable[[str], None]) -> None:
-        """Until `stopped`, which waits so many seconds. A centre that does not answer is asked less and less often."""
+    def run(
+        self,
+        *,
+        every_s: float,
+        stopped: Callable[[float], bool],
+        say: Callable[[str], None],
+        listen: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Until `stopped`, which waits so many seconds. A centre that does not answer is asked less and less often.
+
+        `listen` hears what the centre has to say, whenever it was told everything; it raises as `step` does.
+        """
         wait_s, silent = FIRST_WAIT_S, False
         while True:
             try:
                 more = self.step()
+                if not more:
+                    listen()
             except (UnreachableError, RefusedError) as error:
                 if not silent:
                     say(f"the centre takes nothing ({error}); what is stored here waits")

@@ -71,6 +71,11 @@ class Ingest:
         )
         return Taken(place, result.added, result.revised, result.unchanged)
 
+    def order_for(self, who: Who) -> tuple[str, str] | None:
+        """What the sensor is to judge by, and the signature; None where nothing was ordered. Raises ForbiddenError."""
+        who.require(Right.TELL)
+        return self._store.fleet.order_for(who.name)
+
     def sensors(self, who: Who) -> list[Sensor]:
         """What there is to say of each sensor. Raises ForbiddenError."""
         who.require(Right.READ)

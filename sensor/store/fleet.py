@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, func, insert, select, update
 
+from sensor.store import chain
 from sensor.store.failures import translated
 from sensor.store.opening import READING
 from sensor.store.records import Place, Sensor
-from sensor.store.schema_fleet import origins, sensors
+from sensor.store.schema_fleet import orders, origins, sensors
 from sensor.store.texts import printable, to_json
 from sensor.store.writing import insert_missing
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 columns = sensors.c
+ADMIN = "admin"  # the kind of link
 
 
 class Fleet:
@@ -48,6 +50,21 @@ class Fleet:
             connection.execute(update(sensors).where(columns.id == name).values(changed))
             insert_missing(connection, origins, [{"episode_id": id_, "sensor_id": name} for id_ in sorted(set(ids))])
             return place if ahead else _place(row)
+
+    def order(self, actor: str, serial: int, sensor: str, body: str, signature: str, now_ns: int) -> None:
+        """Keeps an order for one sensor, or for all where `sensor` is empty."""
+        values = {"serial": serial, "sensor_id": printable(sensor), "body": body, "signature": signature}
+        with translated(self._place), self._engine.begin() as connection:
+            connection.execute(insert(orders), values | {"recorded_ns": now_ns})
+            told = {"actor": actor, "what": "order given", "sensor": sensor, "serial": serial, "signature": signature}
+            chain.append(connection, ADMIN, told)
+
+    def order_for(self, sensor: str) -> tuple[str, str] | None:
+        """The order that holds for a sensor, and its signature; None where there is none."""
+        query = select(orders.c.body, orders.c.signature).where(orders.c.sensor_id.in_(["", printable(sensor)]))
+        with translated(self._place), self._engine.connect().execution_options(**READING) as connection:
+            row = connection.execute(query.order_by(orders.c.serial.desc()).limit(1)).first()
+        return None if row is None else (row.body, row.signature)
 
     def sensors(self) -> list[Sensor]:
         """All of them, by id."""

@@ -30,6 +30,7 @@ VERSIONS = (
     "0006",
     "0007",
     "0008",
+    "0009",
 )  # the migrations in migrations/versions, oldest first; a test holds them equal
 VERSION = VERSIONS[-1]
 APPLICATION = "wardwatch"

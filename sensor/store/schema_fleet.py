@@ -27,3 +27,14 @@ origins = Table(
     Column("sensor_id", Text, ForeignKey("sensors.id"), primary_key=True),
     Index(None, "sensor_id", "episode_id"),
 )
+
+# What sensors are to judge by, as the centre signed it. Rows only ever come in; the one with the largest serial holds.
+orders = Table(
+    "orders",
+    metadata,
+    Column("serial", BigInteger, primary_key=True, autoincrement=False),
+    Column("sensor_id", Text, nullable=False),  # empty: all of them
+    Column("body", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("recorded_ns", BigInteger, nullable=False),
+)

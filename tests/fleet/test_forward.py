@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from sensor import setup
 from sensor.store import open_store
 from tests.services.test_ingest import EVERYTHING, shown
 from tests.store.make import KNOWN, episode
@@ -151,3 +152,26 @@ def test_without_a_centre_there_is_nobody_to_tell() -> None:
     done = ran("forward", "--once")
     assert done.returncode == 2
     assert "centre" in done.stderr
+
+
+def test_an_order_reaches_the_sensor(cluster: Cluster, tmp_path: Path, stores: dict[str, str]) -> None:
+    centre = cluster.store()
+    key, policy = tmp_path / "centre-signing", tmp_path / "strict.toml"
+    (tmp_path / "centre.toml").write_text(f'[proof]\nkey = "{key}"\n', "utf-8")
+    policy.write_text('[policy]\ndisallowed = ["telegram"]\n', "utf-8")
+    given = ran(
+        "sensor", "order", "--policy", str(policy), "--config", str(tmp_path / "centre.toml"), "--store", centre
+    )
+    assert given.returncode == 0, given.stderr
+    with serving(centre, 0) as (_, port):
+        config = configured(tmp_path, "clinic-a", port, centre)
+        (tmp_path / "centre.pub").write_text(given.stdout.split()[-1], "utf-8")
+        config.write_text(config.read_text("utf-8") + 'orders = "orders"\npublic_key = "centre.pub"\n', "utf-8")
+        done = ran("forward", "--once", "--config", str(config), "--store", stores["clinic-a"])
+        assert done.returncode == 0, done.stderr
+        assert "is in force" in done.stderr
+        assert setup.read(str(config)).settings.policy.disallowed == ("telegram",)
+        again = ran("forward", "--once", "--config", str(config), "--store", stores["clinic-a"])
+        listed = ran("sensor", "list", "--store", centre)
+    assert "is in force" not in again.stderr  # it was already
+    assert setup.read(str(config)).policy.hash[:8] in listed.stdout
