@@ -7,7 +7,7 @@ FUZZ_STAMP := $(VENV)/.installed-fuzz
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 
-.PHONY: setup demo test check format lint types imports bench fuzz lock clean pcaps evidence-sweep
+.PHONY: setup demo test check format lint types imports nightly bench fuzz lock clean pcaps evidence-sweep
 
 setup: $(STAMP)
 
@@ -34,6 +34,10 @@ types: setup
 
 imports: setup
 	$(BIN)/lint-imports
+
+# What takes too long for each change: ten times as many requests as the API's contract is tested with.
+nightly: setup
+	WARDWATCH_CASES=10000 $(BIN)/python -m pytest tests/api/test_contract.py
 
 bench: setup
 	$(BIN)/python -m tests.bench
