@@ -129,9 +129,13 @@ def _dead(store: Store, zone: str) -> int:
 
 
 def _resend(store: Store, key: str) -> int:
+    from sensor.commands.user import actor
+
     count = store.outbox.resend(None if key == "all" else key, time.time_ns())
     if not count and key != "all":
         raise UsageError(f"--resend: no dead letter has a key that begins with {key!r}")
+    if count:
+        store.link("admin", {"actor": actor(), "what": "dead letters sent again", "key": key, "count": count})
     with standard_output():
         print(f"{count} to be sent again.")
     return 0

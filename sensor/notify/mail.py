@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sensor.notify.connecting import Deadline, connect, resolve, secured
 from sensor.notify.letters import letter
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from sensor.notify.sending import Message
     from sensor.settings_notify import EmailChannel
 
-READY, OK = 220, 250
+READY: Final = 220
+# A subject in ASCII stays on one line: folded before its first word, readers show a blank. Lists of recipients are still folded.
+POLICY: Final = SMTP.clone(max_line_length=200)
 
 
 class Mail:
@@ -110,7 +112,7 @@ def _literal(connection: socket.socket) -> str:
 
 def mail(channel: EmailChannel, message: Message, made: Letter, manner: Manner) -> EmailMessage:
     """The letter with its headers, in 7-bit lines that every server takes."""
-    found = EmailMessage(policy=SMTP)
+    found = EmailMessage(policy=POLICY)
     found["From"] = Address("wardwatch", addr_spec=channel.sender)
     found["To"] = [Address(addr_spec=place) for place in channel.to]
     found["Subject"] = made.subject

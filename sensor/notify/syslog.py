@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sensor.model import Severity
 from sensor.notify import formats
-from sensor.notify.connecting import Deadline, connect, reason, resolve, secured
+from sensor.notify.connecting import Deadline, connect, reason, resolve
+from sensor.notify.farewell import deliver
 from sensor.notify.sending import SendError
 from sensor.settings_notify import Transport
 from sensor.wording import NS, rfc3339
 
 if TYPE_CHECKING:
+    import ssl
+
     from sensor.notify.model import Violation
     from sensor.notify.sending import Message
     from sensor.settings_notify import SyslogChannel
@@ -93,13 +95,14 @@ class Syslog:
         lines = b"".join(framed(self._line(one, message.key)) for one in message.violations)
         channel = self._channel
         connection = connect(resolve(channel.host, channel.port, deadline), channel.port, deadline)
-        if channel.transport is Transport.TLS:
-            connection = secured(connection, self._context, channel.host, deadline)
         try:
             with deadline.over(connection):
                 connection.settimeout(deadline.left_s())
-                connection.sendall(lines)
-                _end(connection)
+                if channel.transport is Transport.TLS:
+                    deliver(connection, self._context, channel.host, lines)
+                else:
+                    connection.sendall(lines)
+                    _end(connection)
         finally:
             connection.close()
 
@@ -132,21 +135,6 @@ class Syslog:
 
 def _end(connection: socket.socket) -> None:
     """Says that this was all, and waits until the other side has said so too. Raises OSError where it breaks off."""
-    if isinstance(connection, ssl.SSLSocket):
-        try:
-            connection.unwrap().close()
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            return  # it closed without its own farewell
-        except OSError as error:
-            if error.errno == 0 or _is_answer_after_end(error):
-                return
-            raise
-        return
     connection.shutdown(socket.SHUT_WR)
     while connection.recv(READ_BYTES):
         continue
-
-
-def _is_answer_after_end(error: OSError) -> bool:
-    """It says something after it was told the end: it is there, and it has read that."""
-    return isinstance(error, ssl.SSLError) and error.reason == "APPLICATION_DATA_AFTER_CLOSE_NOTIFY"

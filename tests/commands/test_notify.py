@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sensor.model import Activity, Outcome, Severity, Verdict
-from sensor.store import Store, open_store
+from sensor.store import Store, chain, open_store
 from sensor.store.outbox import NoticeState
 from tests.commands.running import COMMAND, Done, told, wardwatch
 from tests.notify.servers import Authority, Hook, eventually, hook, make_authority
@@ -194,6 +194,9 @@ def test_dead_letters_are_kept_listed_and_sent_again(place: Place, server: Hook)
     assert place.once().out == "siem: 1 sent, 0 failed; 0 wait, 0 dead letters\n"
     assert place.notify("--resend", "all").out == "0 to be sent again.\n"
     assert set(keys(server)) == {key}
+    with place.store._engine.connect() as connection:
+        (link,) = chain.links(connection, kind="admin")
+    assert json.loads(link.content or "")["what"] == "dead letters sent again"
 
 
 def test_a_test_message_says_that_it_is_one_and_leaves_nothing_behind(place: Place, server: Hook) -> None:

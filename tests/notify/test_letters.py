@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.model import Activity, Severity
+from sensor.model import Activity, Severity, Strength
 from sensor.notify.letters import MAX_ROWS, Letter, Manner, letter, plain
 from sensor.notify.model import Occasion
 from sensor.notify.sending import Message
@@ -22,6 +22,7 @@ from sensor.settings_notify import Language, ShownAs
 from tests.notify.make import HOSTILE, NS, START_NS, hostile, told
 
 GOLDEN = Path(__file__).parent / "golden"
+ROOT = Path(__file__).parents[2]
 ZONE = "Europe/Madrid"
 
 
@@ -84,6 +85,27 @@ def test_the_languages_are_equally_complete() -> None:
         elif field.name != "reasons":
             assert set(one) == set(other), field.name
     assert all(fillings(text) <= {"app"} for text in SPANISH.reasons.values())
+
+
+def test_spanish_is_that_of_the_pages() -> None:
+    from babel.messages.pofile import read_po
+
+    with (ROOT / "api" / "locale" / "es" / "LC_MESSAGES" / "wardwatch.po").open("rb") as stream:
+        catalogue = {str(one.id).lower(): str(one.string).lower() for one in read_po(stream) if isinstance(one.id, str)}
+    pairs = [
+        *((ENGLISH.severities[one], SPANISH.severities[one]) for one in Severity),
+        *((ENGLISH.strengths[one], SPANISH.strengths[one]) for one in Strength),
+        *((ENGLISH.activities[one], SPANISH.activities[one]) for one in Activity if one is not Activity.MESSAGING),
+        ("messages", SPANISH.activities[Activity.MESSAGING]),
+        *SPANISH.notes.items(),
+        *(
+            (getattr(ENGLISH, name), getattr(SPANISH, name))
+            for name in ("device", "network", "severity", "policy", "what")
+        ),
+    ]
+    known = [(english.lower(), spanish.lower()) for english, spanish in pairs if english.lower() in catalogue]
+    assert len(known) >= len(pairs) - 2
+    assert [(english, catalogue[english]) for english, _ in known] == known
 
 
 def test_every_kind_of_violation_has_its_sentence_in_spanish() -> None:

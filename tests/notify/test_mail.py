@@ -99,6 +99,21 @@ def test_a_digest_is_one_letter(server: Post, authority: Authority) -> None:
     assert got.message["Subject"] == "[wardwatch Clínica del Mar] 2 infracciones"
 
 
+def test_a_subject_stays_on_one_line_and_many_recipients_do_not() -> None:
+    many = tuple(f"somebody-{number}@clinic.example" for number in range(60))
+    message = replace(
+        MESSAGE, violations=(told(site="Example Clinic", network="A consulting room of the second floor"),)
+    )
+    data = mail(channel(25, to=many), message, letter(message, MANNER), MANNER).as_bytes()
+    lines = data.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert (
+        b"Subject: [wardwatch Example Clinic] Videollamada por WhatsApp en A consulting room of the second floor"
+        in lines
+    )
+    assert max(map(len, lines)) <= 998
+    assert message_from_bytes(data, policy=default)["To"].count("@") == 60
+
+
 def test_each_try_has_the_same_headers(server: Post, authority: Authority) -> None:
     for _ in range(2):
         sender(channel(server.port), authority).send(MESSAGE)
