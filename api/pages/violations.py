@@ -7,12 +7,14 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
 
 from api.pages.filters import MANY, Filters
 from api.pages.frame import Frame, SignedFrame
 from api.pages.profile import profile
 from api.pages.words import DONE, FACETS, KINDS, REASONS, STRENGTHS_MEAN
 from sensor.model import Outcome
+from sensor.services.errors import NotFoundError
 from sensor.services.query import Query
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ router = APIRouter()
 PAGE: Final = 25
 OTHERS: Final = 5  # of the same device, beside one violation
 FIRST: Final[Mapping[str, int]] = {"device": 4, "day": 5}  # values of a facet that are shown at once
+TYPES: Final = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+}
 EXPORTS: Final = (("csv", "CSV"), ("jsonl", "JSON lines"), ("parquet", "Parquet"))
 NO_DRAFT: Final[Mapping[str, str]] = {"action": "", "reason": "", "note": "", "related": "", "assignee": ""}
 
@@ -45,6 +52,18 @@ def listed(request: Request, page: SignedFrame, after: str | None = None) -> Res
         is_later=after is not None,
         exports=EXPORTS,
     )
+
+
+@router.get("/violations.{form}")
+def export(request: Request, page: SignedFrame, form: str) -> Response:
+    """What the same address shows as a list, whole, as a file."""
+    exports = page.desk.exports
+    made = {"csv": exports.as_csv, "jsonl": exports.as_json_lines, "parquet": exports.as_parquet}.get(form)
+    if made is None:
+        raise NotFoundError("there is no such form")
+    found = made(page.who, Filters.read(request.query_params).query(page.who.name))
+    headers = {"Content-Disposition": f'attachment; filename="violations.{form}"'}
+    return StreamingResponse(found.parts, headers=headers, media_type=TYPES[form])
 
 
 @router.get("/violations/{id_}")
