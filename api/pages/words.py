@@ -131,6 +131,7 @@ ROLES: Final[Mapping[str, str]] = {
     "officer": N_("officer"),
     "auditor": N_("auditor"),
     "admin": N_("administrator"),
+    "sensor": N_("sensor"),
 }
 # What the sensor says in sentences of its own; the policy's and the decoders' words in {places} are quoted as they are.
 SAID: Final = (
