@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NS = 1_000_000_000
 WINDOW_NS = 10 * NS
+HTTPS = 443
 MAX_WINDOWS = 4320  # 12 hours; of longer episodes the profile keeps the beginning
 HELD = frozenset({Activity.VOICE_CALL, Activity.VIDEO_CALL, Activity.MEETING})
 
@@ -148,7 +149,7 @@ class Use:
                 last_ns = window.start_ns + WINDOW_NS
                 self.media.merge(Stream(*window[3:], *window[1:3], flow.media[0].time_ns, last_ns))
             return
-        if any(one.kind == "quic_sni" for one in flow.own):
+        if any(one.kind == "quic_sni" for one in flow.own) or _is_page(flow):
             return  # a page over HTTP/3 is as busy both ways, and is no media that hide their header
         for window in _windows(flow):
             if max(window.packets_up, window.packets_down) >= self.limits.call_stream_packets:
@@ -226,6 +227,12 @@ class Use:
 def _windows(flow: Flow) -> tuple[Carried, ...]:
     """Those that are over, and of a flow that has ended the one in which it did."""
     return (*flow.windows, flow.last_window) if flow.ended else tuple(flow.windows)
+
+
+def _is_page(flow: Flow) -> bool:
+    """Whether nothing but DNS speaks of a flow to HTTPS's port: QUIC whose beginning was not captured, far more often than media."""
+    server_port = flow.key.dport if flow.device_is_src else flow.key.sport
+    return server_port == HTTPS and not flow.own and not flow.tied
 
 
 def _sum(into: dict[int, list[int]], start_ns: int, up: int, down: int) -> None:

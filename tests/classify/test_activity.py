@@ -102,6 +102,17 @@ def test_a_page_over_http_3_is_no_hidden_media() -> None:
     assert call(page) is Activity.CALL_ATTEMPT
 
 
+def test_a_page_over_http_3_whose_beginning_was_not_captured_is_none_either() -> None:
+    key = replace(KEY, dport=443)
+    busy = Carried(0, 9000, 9000, 120, 120)
+    page = flow(key, busy)
+    page.own, page.told = [], [evidence(key, Activity.CALL_ATTEMPT, "dns_answer")]
+    assert call(page) is Activity.CALL_ATTEMPT
+    assert call(flow(key, busy)) is Activity.VOICE_CALL  # what the flow says itself counts at any port
+    page.key = KEY
+    assert call(page) is Activity.VOICE_CALL
+
+
 def test_a_name_that_is_met_in_calls_alone_tells_one() -> None:
     assert use().call(Activity.MEETING, meeting=True).activity is Activity.MEETING
 
