@@ -8,6 +8,7 @@ FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 
 .PHONY: setup demo test check format lint types imports nightly bench fuzz lock clean pcaps evidence-sweep
+.PHONY: soak kills bundle setup demo test check format lint types imports bench fuzz lock clean pcaps evidence-sweep
 
 setup: $(STAMP)
 
@@ -53,6 +54,17 @@ $(FUZZ_STAMP): $(STAMP) requirements-fuzz.lock
 # Packs of every episode of every capture there is, verified and shown to tshark; some minutes.
 evidence-sweep: setup
 	$(BIN)/python -m tests.proof.sweep
+
+# A sensor under load for SOAK_SECONDS, then SOAK_FLOWS flows: needs root.
+SOAK_SECONDS ?= 1200
+SOAK_FLOWS ?= 10000000
+soak: setup
+	$(BIN)/python -m tests.live.soak --seconds $(SOAK_SECONDS) --flows $(SOAK_FLOWS)
+
+# Killed again and again under traffic: needs root.
+KILLS ?= 100
+kills: setup
+	$(BIN)/python -m tests.live.kills --kills $(KILLS)
 
 pcaps: setup
 	$(BIN)/python -m pcaps.clinic_morning
