@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -28,6 +29,7 @@ LONGEST_REST_S: Final = 60.0
 FAILURES_IN_A_ROW: Final = 3  # then the channel rests: whoever does not answer is not asked for every message
 LETTERS_AT_ONCE: Final = 10  # of more that are due, such as after the replay of a month, one letter is made
 BEAT_S: Final = 1.0
+TIDY_EVERY_S: Final = 3600.0
 PATIENCE_S: Final = 60.0
 LOST: Final = "sending it was never finished"
 
@@ -65,6 +67,7 @@ class Notifier:
         self._now_ns = now_ns
         self._turned_s: dict[str, float] = {}  # when each channel got on last
         self._broken: list[Exception] = []
+        self._tidied_s = 0.0
 
     def run(self, stop: threading.Event, on_progress: Callable[[], None] = lambda: None) -> None:
         """Until `stop` is set; what is being sent then is finished. `on_progress`: now and then, while no channel is stuck.
@@ -82,8 +85,18 @@ class Notifier:
                 thread.join(BEAT_S / len(threads))
             if not self._is_stuck():
                 on_progress()
+            self._tidy()
         if self._broken:
             raise self._broken[0]
+
+    def _tidy(self) -> None:
+        """Once an hour: what was told of episodes that retention has taken goes too."""
+        now_s = time.monotonic()
+        if now_s < self._tidied_s + TIDY_EVERY_S:
+            return
+        self._tidied_s = now_s
+        with contextlib.suppress(StoreError):  # it can wait
+            self._store.outbox.forget()
 
     def _is_stuck(self) -> bool:
         now_s = time.monotonic()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, Select, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, Select, delete, func, insert, select, tuple_, update
 from sqlalchemy.exc import DBAPIError
 
 from sensor.model import Activity, Outcome, Severity
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from sensor.store.records import StoredEpisode
 
 ATTEMPTS: Final = 5
-HEADS_AT_ONCE: Final = 1000
+HEADS_AT_ONCE: Final = 200  # the sensor waits while they are written down
+MAX_NS: Final = (1 << 63) - 1
 KEY_BYTES: Final = 16
 MAX_ERROR: Final = 300  # characters
 T = TypeVar("T")
@@ -174,6 +175,21 @@ class Outbox:
 
         return self._write(write)
 
+    def forget(self, most: int = 1000) -> int:
+        """Take away what was sent or dropped, of episodes that are gone; how many rows, `most` at most."""
+        gone = ~select(heads.episode_id).where(heads.episode_id == table.episode_id).exists()
+        settled = table.state.in_((NoticeState.SENT.value, NoticeState.DROPPED.value))
+        query = select(table.id).where(settled, gone).order_by(table.id).limit(most)
+        ids = self._read(lambda connection: list(connection.scalars(query)))
+
+        def write(connection: Connection) -> None:
+            for some in chunks(ids):
+                connection.execute(delete(outbox).where(table.id.in_(some), settled))
+
+        if ids:
+            self._write(write)
+        return len(ids)
+
     def episode(self, episode_id: str) -> tuple[StoredEpisode, int, int] | None:
         """An episode whole, with the number of the revision it stands at and when that was stored; None: it is gone."""
         query = select(heads.episode_id).where(heads.episode_id == episode_id).limit(1)
@@ -209,7 +225,12 @@ class Outbox:
 
 def _has_news(connection: Connection, channel: str) -> bool:
     mark = connection.execute(select(outbox_marks).where(marks.channel == channel)).one_or_none()
-    return mark is None or connection.execute(_written_since(mark).limit(1)).one_or_none() is not None
+    if mark is None:
+        return True
+    place = tuple_(heads.changed_ns, heads.episode_id, heads.lineage_id)
+    new = place > tuple_(mark.changed_ns, mark.episode_id, mark.lineage_id)
+    query = select(heads.changed_ns).where(heads.changed_ns >= mark.changed_ns, new).limit(1)
+    return connection.scalar(query) is not None
 
 
 def _collect(
@@ -252,8 +273,13 @@ def _lock(connection: Connection, channel: str) -> Any:
 
 
 def _written_since(mark: Any) -> Select[Any]:
-    """Heads in the order in which they were written (see writing.changed_ns); a replay writes many at one time."""
-    after = tuple_(heads.changed_ns, heads.episode_id, heads.lineage_id)
+    """Heads in the order in which they were written (see writing.changed_ns); a replay writes many at one time.
+
+    The last time that is looked at comes first, from the index alone: else all that is new would be sorted for each part.
+    """
+    place = tuple_(heads.changed_ns, heads.episode_id, heads.lineage_id)
+    new = (heads.changed_ns >= mark.changed_ns, place > tuple_(mark.changed_ns, mark.episode_id, mark.lineage_id))
+    end = select(heads.changed_ns).where(*new).order_by(heads.changed_ns).offset(HEADS_AT_ONCE).limit(1)
     return (
         select(
             heads.changed_ns, heads.episode_id, heads.lineage_id, heads.merged_into, heads.outcome, heads.activity,
@@ -266,7 +292,7 @@ def _written_since(mark: Any) -> Select[Any]:
             & (heads.lineage_id == revisions.lineage_id)
             & (heads.step == revisions.step),
         )
-        .where(heads.changed_ns >= mark.changed_ns, after > tuple_(mark.changed_ns, mark.episode_id, mark.lineage_id))
+        .where(*new, heads.changed_ns <= func.coalesce(end.scalar_subquery(), MAX_NS))
         .order_by(heads.changed_ns, heads.episode_id, heads.lineage_id)
         .limit(HEADS_AT_ONCE)
     )  # fmt: skip
@@ -302,20 +328,25 @@ class _Told:
             "episode_id": news.episode_id,
             "sequence": news.sequence,
             "occasion": plan.occasion,
-            "activity": int(news.activity),
-            "severity": int(news.severity),
-            "digest": int(plan.digest),
+            "activity": news.activity,
+            "severity": news.severity,
+            "digest": plan.digest,
             "batch": "",
-            "state": NoticeState.WAITING.value,
+            "state": NoticeState.WAITING,
             "tries": 0,
             "next_ns": plan.due_ns,
             "recorded_ns": now_ns,
             "changed_ns": now_ns,
             "error": "",
         }
-        id_ = self._connection.execute(insert(outbox).values(values).returning(table.id)).scalar_one()
-        made = select(outbox).where(table.id == id_)
-        known.append(_notice(self._connection.execute(made).one()))
+        stored = values | {
+            "activity": int(news.activity),
+            "severity": int(news.severity),
+            "digest": int(plan.digest),
+            "state": NoticeState.WAITING.value,
+        }
+        id_ = self._connection.execute(insert(outbox).returning(table.id), stored).scalar_one()
+        known.append(Notice(id=id_, **values))
         return True
 
     def merge(self, part: str, whole: str, now_ns: int) -> None:

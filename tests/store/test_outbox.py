@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 
 from sensor.model import Activity, Outcome, Severity, Verdict
 from sensor.store import Store, open_store
@@ -240,6 +241,22 @@ def test_a_part_that_is_graver_than_what_was_told_of_the_whole_is_still_told(sto
     store.outbox.collect("c", every)
     (left,) = store.outbox.claim("c", 10, LEASE_NS)
     assert (left.episode_id, left.severity) == (one, Severity.HIGH)
+
+
+def test_of_episodes_that_are_gone_nothing_is_kept_but_what_was_not_told(store: Store) -> None:
+    begin(store)
+    one, other, third = append(store, *apart(3))
+    store.outbox.collect("c", every)
+    store.outbox.sent(store.outbox.claim("c", 10, LEASE_NS))
+    store.outbox.failed(store.outbox.claim("c", 10, LEASE_NS), "x", None)
+    store.outbox.sent(store.outbox.claim("c", 10, LEASE_NS))
+    assert store.outbox.forget() == 0
+    with store._engine.begin() as connection:
+        connection.execute(text(f"DELETE FROM heads WHERE episode_id IN ('{one}', '{other}')"))
+    assert store.outbox.forget() == 1
+    assert [notice.episode_id for notice in store.outbox.listed(NoticeState.SENT)] == [third]
+    assert [notice.episode_id for notice in store.outbox.listed(NoticeState.DEAD)] == [other]
+    assert store.outbox.forget() == 0
 
 
 def test_an_episode_is_given_as_it_stands_now(store: Store) -> None:
