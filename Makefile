@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 
 .PHONY: setup demo test check format lint types imports nightly bench fuzz lock clean pcaps evidence-sweep
-.PHONY: soak kills bundle setup demo test check format lint types imports bench fuzz lock clean pcaps evidence-sweep
+.PHONY: soak kills bundle
 
 setup: $(STAMP)
 
@@ -54,6 +54,10 @@ $(FUZZ_STAMP): $(STAMP) requirements-fuzz.lock
 # Packs of every episode of every capture there is, verified and shown to tshark; some minutes.
 evidence-sweep: setup
 	$(BIN)/python -m tests.proof.sweep
+
+# A folder in dist/ that installs on a box without internet.
+bundle: setup
+	$(BIN)/python -m sensor.ops.bundle
 
 # A sensor under load for SOAK_SECONDS, then SOAK_FLOWS flows: needs root.
 SOAK_SECONDS ?= 1200

@@ -185,6 +185,7 @@ def _notify(command: argparse.ArgumentParser) -> None:
 def _install(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     install = commands.add_parser("install", help="put the service in place on this machine")
     install.add_argument("--interface", metavar="IFACE", required=True, help="the mirror port")
+    install.add_argument("--program", metavar="PATH", help="what the units call, instead of what runs now")
     uninstall = commands.add_parser("uninstall", help="take the service away")
     uninstall.add_argument("--purge", action="store_true", help="with configuration and all that was stored")
     for command in (install, uninstall):

@@ -16,7 +16,7 @@ def run(options: argparse.Namespace) -> int:
     """Says each step; the exit status is 0."""
     root = Path(options.root)
     steps = (
-        install.install(options.interface, root=root, dry_run=options.dry_run)
+        install.install(options.interface, root=root, dry_run=options.dry_run, program=options.program)
         if options.command == "install"
         else install.uninstall(root=root, dry_run=options.dry_run, purge=options.purge)
     )
