@@ -13,7 +13,15 @@ from sensor import cli_proof
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-KINDS = ["ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy"]  # those of sensor.classify.visibility
+KINDS = [
+    "ech",
+    "encrypted_dns",
+    "private_relay",
+    "vpn",
+    "tor",
+    "chat_proxy",
+    "outdated",
+]  # those of sensor.classify.visibility
 MAX_WORKERS = 256
 EPILOG = """exit status: 0 done; 1 something around wardwatch failed (a capture, the store); 2 a mistake in what was asked or
 configured; 3 done, with warnings (a damaged capture, for example); 4 something verified is not as it should be. A shell calls anything over 128 a signal."""

@@ -35,6 +35,7 @@ from sensor.settings import (
     Variant,
     Watch,
     default_store_url,
+    unasked,
 )
 from sensor.toml_table import REQUIRED, Table, parse, read
 
@@ -43,7 +44,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "example_text", "load", "loads"]
 
-HIDING: Final = ("ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy")  # kinds of signatures/visibility
+HIDING: Final = (
+    "ech",
+    "encrypted_dns",
+    "private_relay",
+    "vpn",
+    "tor",
+    "chat_proxy",
+    "outdated",
+)  # kinds of signatures/visibility
 _EXAMPLE: Final = "config_example.toml"
 _SECTIONS: Final = (
     "site",
@@ -317,8 +326,8 @@ class _Policies:
 
 
 def _visibility(table: Table) -> tuple[tuple[str, HiddenOutcome], ...]:
-    chosen = ((kind, table.one(kind, values.choice(HiddenOutcome), HiddenOutcome.RECORD)) for kind in HIDING)
-    return tuple((kind, outcome) for kind, outcome in chosen if outcome is not HiddenOutcome.RECORD)
+    chosen = ((kind, table.one(kind, values.choice(HiddenOutcome), unasked(kind))) for kind in HIDING)
+    return tuple((kind, outcome) for kind, outcome in chosen if outcome is not unasked(kind))
 
 
 def _check_names(table: Table, key: str, names: list[str]) -> None:

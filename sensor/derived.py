@@ -6,9 +6,12 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
+from sensor.classify import systems
+from sensor.classify.systems import OUTDATED
 from sensor.classify.visibility import KINDS
 from sensor.hourly import KEPT_HOURS, counted
 from sensor.kernel import layout
+from sensor.outdated import Marker
 from sensor.settings import HiddenOutcome
 from sensor.totals import Account
 
@@ -62,6 +65,12 @@ def known_of(signatures: SignatureSet) -> tuple[dict[str, str], dict[str, int]]:
 
 def routers(settings: Settings) -> frozenset[int]:
     return frozenset(int(mac.replace(":", ""), 16) for mac in settings.devices.routers)
+
+
+def marker(policy: Policy) -> Marker | None:
+    """What marks clues of systems out of support; none where the policy does not ask."""
+    wanted = policy.hidden_outcome(OUTDATED) is not HiddenOutcome.IGNORE
+    return Marker(systems.load()) if wanted else None
 
 
 def ignored(policy: Policy) -> list[str]:

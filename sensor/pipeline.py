@@ -113,6 +113,7 @@ class Pipeline:
         self._joiner.everything = on_flow is not None
         self._visibility = visibility
         matching.tell(self._scanner, settings, networks, visibility)
+        self._scanner.marker = derived.marker(policy)
         self._beginnings = Beginnings(self._scanner.rules)
         self._on_episode = on_episode
         self._on_observation = on_observation
@@ -331,6 +332,8 @@ class Pipeline:
     def _read(self, kept: NDArray[np.uint8], clues: NDArray[np.void]) -> None:
         """Clues to names, names to hits, hits to evidence."""
         self._hellos.begin(kept)
+        if self._scanner.marker is not None and self._watcher is not None:
+            self._watcher.marked(clues, self._joiner.stations)
         answers, odd = self._joiner.read_names(kept, clues)
         if odd:
             clues, answers = self._handover.read(kept, clues, answers)

@@ -15,7 +15,7 @@ from sensor.config_values import DAYS, clock_text, from_ns
 from sensor.model import Activity, Outcome, Severity, Strength, Verdict
 from sensor.networks import Networks
 from sensor.policy_snapshot import digest, snapshot
-from sensor.settings import HiddenOutcome, ScheduleOutcome, Unlisted
+from sensor.settings import HiddenOutcome, ScheduleOutcome, Unlisted, unasked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -116,7 +116,7 @@ class Policy:
 
     def hidden_outcome(self, kind: str) -> HiddenOutcome:
         """What is made of something that hides the use of apps, before exceptions and schedules."""
-        return dict(self._policy.visibility).get(kind, HiddenOutcome.RECORD)
+        return dict(self._policy.visibility).get(kind, unasked(kind))
 
     def severity(self, activity: Activity, outcome: Outcome) -> Severity:
         """How loudly to tell an activity with that outcome."""
@@ -197,7 +197,8 @@ class Policy:
         if outcome not in {HiddenOutcome.REVIEW, HiddenOutcome.VIOLATION}:
             return None
         key = f"policy.visibility.{app}"
-        reason = f"{self._name(app)} hides which apps are used, which the policy takes as {outcome.value} ({key})"
+        what = "is out of its maker's support" if app == "outdated" else "hides which apps are used"
+        reason = f"{self._name(app)} {what}, which the policy takes as {outcome.value} ({key})"
         return _Decision(Outcome(outcome.value), "visibility", key, reason)
 
     def _variant(self, app: str, facts: Facts) -> _Decision | None:

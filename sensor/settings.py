@@ -45,6 +45,11 @@ class HiddenOutcome(StrEnum):
     VIOLATION = "violation"
 
 
+def unasked(kind: str) -> HiddenOutcome:
+    """What is made of a kind of which the policy says nothing: outdated systems are looked for only where it does."""
+    return HiddenOutcome.IGNORE if kind == "outdated" else HiddenOutcome.RECORD
+
+
 class ScheduleOutcome(StrEnum):
     """What a schedule makes of its apps in its hours."""
 

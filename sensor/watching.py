@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sensor import outdated
+from sensor.classify import systems
 from sensor.classify.devices import device
 from sensor.classify.episodes import PENDING, episode_id
 from sensor.classify.visibility import ESNI, LEARNED, WIFI_CALLING
-from sensor.following import HIT_KINDS, NO_VLAN, address, halves
+from sensor.following import FIELDS, HIT_KINDS, NO_VLAN, address, halves
 from sensor.kernel import layout
 from sensor.kernel.join import HIT_OF_KIND
 from sensor.kernel.state import Ranges
@@ -174,6 +176,32 @@ class Watcher:
                 if flow.device is not None:
                     evidence = Evidence(what, value, self.files[source], number, time_ns, _key(clue), match)
                 flow.said.append(_Said(match, what, evidence))
+
+    def marked(self, clues: NDArray[np.void], stations: NDArray[np.void]) -> None:
+        """Clues that tell of a system out of support at their time. `stations`: what is known of MACs."""
+        for at in np.flatnonzero(clues["mark"]).tolist():
+            told = outdated.read(int(clues["mark"][at]), systems.load())
+            clue = clues[FIELDS][at].item()
+            if told is None or clue[2] < told[0].end_ns:
+                continue
+            system, what, value = told
+            router = bool(stations["router"][stations["mac"] == clue[15]].any())
+            self._note(clue, router, system.match, what, value)
+
+    def _note(self, clue: tuple[Any, ...], router: bool, match: RuleMatch, what: str, value: str) -> None:
+        """The sender of a packet is the device. What a flow says again is not told again."""
+        flow = self._flows.get(clue[0])
+        if flow is None:
+            who = self._who(clue, 0, router)
+            if who is None:
+                return
+            flow = self._flows[clue[0]] = _Flow(*who, clue[5])
+        if any(one.match == match for one in flow.said):
+            return
+        evidence = None
+        if flow.device is not None:
+            evidence = Evidence(what, value, self.files[clue[4]], clue[3], clue[2], _key(clue), match)
+        flow.said.append(_Said(match, what, evidence))
 
     def _read(
         self, clue: tuple[Any, ...], kind: int, side: int, number: int, name: str

@@ -45,6 +45,10 @@ def evidence_filter(evidence: Evidence) -> str:
     fields = _FIELDS.get(evidence.kind)
     if fields is not None:
         return f"{frame} && {_any(fields, evidence.value)}"
+    if evidence.kind == "user_agent":
+        return f"{frame} && http.user_agent contains {_quoted(evidence.value)}"
+    if evidence.kind == "tls_version":
+        return f"{frame} && tls.handshake.type == 1 && tls.handshake.version < 0x0303"
     if evidence.kind == "tls_cert":
         return _certificate_filter(evidence)
     if evidence.kind == "stun":

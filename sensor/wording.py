@@ -37,6 +37,8 @@ KINDS = {
     "ip_range": "the server's address in the app's published range",
     "stun": "what a STUN message carries",
     "payload": "how this side of the flow begins",
+    "user_agent": "what a program says of its system in an HTTP request",
+    "tls_version": "the highest version that the ClientHello offers",
     "media": "what a call's voice or video looks like",
     "tied": "the local socket of a call that other evidence names",
 }

@@ -114,6 +114,7 @@ def test_the_example_loads_as_it_says():
             ("vpn", HiddenOutcome.REVIEW),
             ("tor", HiddenOutcome.VIOLATION),
             ("chat_proxy", HiddenOutcome.VIOLATION),
+            ("outdated", HiddenOutcome.RECORD),
         ),
         schedules=(
             Schedule(
@@ -188,6 +189,7 @@ def test_each_default_that_the_example_names_is_the_default():
             )
         },
         **dict.fromkeys(("ech", "encrypted_dns", "private_relay", "tor", "chat_proxy"), '"record"'),
+        "outdated": '"ignore"',
         **_defaults_of_notify(),
         "every_s": str(config.loads('[centre]\nurl = "https://x.example"\nkey_file = "k"').centre.every_s),  # type: ignore[union-attr]
     }
@@ -236,7 +238,7 @@ sensor flow_table_rows dns_memory_rows drop_duplicates hash_seed idle background
 capture ring_mebibytes promiscuous filter
 retention evidence_days violation_days max_mebibytes metrics textfile window_s store url spool spool_mebibytes signatures own proof key captures policy approved disallowed unlisted background minimum_strength
 variant app hosts reason exception apps where activities from until owner schedule days to outcome
-visibility ech encrypted_dns private_relay vpn tor chat_proxy
+visibility ech encrypted_dns private_relay vpn tor chat_proxy outdated
 notify language tries first_wait_s longest_wait_s email server security port user password_file digest_at least_severity
 webhook format secret_file authorization_file allow_private allow_http timeout_s ca_file
 syslog host transport facility cert_file key_file

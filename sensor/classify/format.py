@@ -34,7 +34,17 @@ SERVICES: Final = (
     "telephony",
 )
 # The same of what hides the use of an app; `question` is the one that counts when a name is asked for.
-VISIBILITY_SERVICES: Final = ("resolver", "oblivious", "question", "hello", "relay", "tunnel", "proxy", "website")
+VISIBILITY_SERVICES: Final = (
+    "resolver",
+    "oblivious",
+    "question",
+    "hello",
+    "relay",
+    "tunnel",
+    "proxy",
+    "website",
+    "protocol",
+)
 
 _RULE_KEYS: Final = (
     *("id", "exact", "regex", "suffix", "except", "ranges", "ports", "media", "stun", "first_bytes"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sensor.classify.rules import App, Range, Rule, Side
 
 FOLDER: Final = BUILTIN / "visibility"
-KINDS: Final = ("ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy")
+KINDS: Final = ("ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy", "outdated")
 WIFI_CALLING: Final = "wifi_calling"  # looks like a VPN and is none: where it is told, a tunnel is not
 QUESTION: Final = "question"  # the service of rules that count when a name is asked for, and only then
 MAX_PLACED: Final = 65536  # servers whose place is remembered

@@ -110,7 +110,7 @@ CLUE = np.dtype(
         ("first_ns", "<i8"),  # of the flow
         ("flags", "u1"),  # HELLO_*: what else a ClientHello says
         ("ech_config", "u1"),  # config_id of an outer ECH extension
-        ("pad_1", "<u2"),
+        ("mark", "<u2"),  # what was told of it beside the loop, 0: nothing; see sensor.outdated
         ("pad_2", "<u4"),
     ],
     align=False,

@@ -27,6 +27,8 @@ from sensor.kernel.stations import STATION
 from sensor.kernel.table import C_CLOCK_NS, C_ENDED, C_LIVE, C_SIZE, C_TOUCHED, release
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -121,6 +123,7 @@ class Scanner:
         self.clues = np.zeros(CLUES_PER_CALL, layout.CLUE)
         self.ticks = np.zeros(TICKS_PER_CALL, layout.TICK)
         self.rules = sieve(())
+        self.marker: Callable[[NDArray[np.uint8], NDArray[np.void]], None] | None = None  # sets `mark` of clues
         self.hours = np.zeros(layout.HOURS, layout.HOUR)
         self.scratch = scratch_memory()
         self.pool = new_pool()
@@ -153,6 +156,8 @@ class Scanner:
         reached = 0
         while reached < len(batch.frames):
             reached, found, windows = self.scan(batch.buffer, batch.frames, reached)
+            if self.marker is not None:
+                self.marker(batch.buffer, found)
             ticks.append(windows.copy())
             parts.append(self.gather(batch.buffer, found, room, spare_bytes))
         kept_ticks = room.take(sum(map(len, ticks)), layout.TICK)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from sensor.classify.systems import TLS_NAMES
 from sensor.errors import WardwatchError
 
 if TYPE_CHECKING:
@@ -131,6 +132,12 @@ def opinion(evidence: Evidence, frame: int, seen: Dissection) -> Opinion:
         return _stun(evidence, frame, fields)
     if evidence.kind == "payload":
         return _payload(evidence, frame, fields)
+    if evidence.kind == "user_agent":
+        said = fields.get("http.user_agent", [])
+        answer = Answer.AGREE if any(evidence.value in one for one in said) else Answer.DISAGREE
+        return Opinion(answer, evidence, frame, ", ".join(said))
+    if evidence.kind == "tls_version":
+        return _version(evidence, frame, fields)
     if evidence.kind == "ip_range":
         ends = [*fields.get("ip.addr", ()), *fields.get("ipv6.addr", ()), *fields.get("ip.src", ()), *fields.get("ip.dst", ()),
                 *fields.get("ipv6.src", ()), *fields.get("ipv6.dst", ())]  # fmt: skip
@@ -177,6 +184,17 @@ def _says(evidence: Evidence, values: Sequence[str]) -> bool:
     if evidence.kind != "http_host":
         return wanted in values
     return any(value == wanted or value.rpartition(":")[0].strip("[]") == wanted for value in values)
+
+
+def _version(evidence: Evidence, frame: int, fields: Fields) -> Opinion:
+    """The version that the ClientHello offers at most; one of TLS 1.3 says more in an extension."""
+    said = [int(one, 16) for one in fields.get("tls.handshake.version", ())]
+    newer = [int(one, 16) for one in fields.get("tls.handshake.extensions.supported_version", ())]
+    if not said:
+        return Opinion(Answer.CANNOT_TELL, evidence, frame, "tshark shows no hello there")
+    wanted = next((number for number, name in TLS_NAMES.items() if evidence.value.endswith(name)), None)
+    answer = Answer.AGREE if said[0] == wanted and not newer else Answer.DISAGREE
+    return Opinion(answer, evidence, frame, f"0x{said[0]:04x}")
 
 
 def _stun(evidence: Evidence, frame: int, fields: Fields) -> Opinion:
