@@ -7,7 +7,7 @@ FUZZ_STAMP := $(VENV)/.installed-fuzz
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 
-.PHONY: setup demo test check format lint types imports nightly bench fuzz lock clean pcaps evidence-sweep
+.PHONY: setup demo test check format lint types imports nightly bench fuzz lock clean pcaps evidence-sweep screens
 .PHONY: soak kills bundle
 
 setup: $(STAMP)
@@ -69,6 +69,10 @@ soak: setup
 KILLS ?= 100
 kills: setup
 	$(BIN)/python -m tests.live.kills --kills $(KILLS)
+
+# Pictures of every page, into docs/screens.
+screens: setup
+	$(BIN)/python -m tests.browser.screens
 
 pcaps: setup
 	$(BIN)/python -m pcaps.clinic_morning

@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import Any, Final
 
 MOST_SERIES: Final = 5  # the rest goes into "others"
+WIDE, NARROW = (11.4, 2.9), (4.2, 3.4)  # inches
 DRAWING: Final = threading.Lock()  # matplotlib's settings belong to the whole process
 FONTS: Final = ["system-ui", "Segoe UI", "Roboto", "Noto Sans", "Liberation Sans", "DejaVu Sans", "sans-serif"]
 
@@ -36,6 +37,7 @@ class Chart:
     series: tuple[tuple[str, tuple[int, ...]], ...]
     others: str
     theme: str
+    is_narrow: bool = False  # for a telephone: higher than wide, the legend below
 
     @property
     def drawn(self) -> list[tuple[str, tuple[int, ...]]]:
@@ -54,7 +56,7 @@ def tag(chart: Chart) -> str:
 
 @lru_cache(maxsize=128)
 def svg(chart: Chart) -> bytes:
-    """The picture: 640 by 260 points, its words as text."""
+    """The picture, its words as text."""
     import matplotlib as mpl  # noqa: PLC0415 - half a second, which only who looks at a week has to wait for
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -63,7 +65,7 @@ def svg(chart: Chart) -> bytes:
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "wardwatch", "font.family": ["DejaVu Sans"], "font.size": 10,
                 "text.parse_math": False}  # fmt: skip
     with DRAWING, mpl.rc_context(settings):
-        figure = Figure(figsize=(8.2, 3.1), layout="constrained")
+        figure = Figure(figsize=NARROW if chart.is_narrow else WIDE, layout="constrained")
         FigureCanvasSVG(figure)
         axes: Any = figure.add_subplot()
         bottom = [0] * len(chart.days)
@@ -73,8 +75,9 @@ def svg(chart: Chart) -> bytes:
             bottom = [below + count for below, count in zip(bottom, counts, strict=True)]
         _dress(axes, theme, bottom)
         if chart.series:
-            legend = figure.legend(loc="outside right upper", frameon=False, labelcolor=theme.ink, reverse=True,
-                                   handlelength=0.8, handleheight=0.8, borderaxespad=0)  # fmt: skip
+            where: Any = "outside lower left" if chart.is_narrow else "outside right upper"
+            legend = figure.legend(loc=where, frameon=False, labelcolor=theme.ink, reverse=not chart.is_narrow,
+                                   handlelength=0.8, handleheight=0.8, borderaxespad=0, ncols=1 + chart.is_narrow)  # fmt: skip
             legend.set_in_layout(True)
         out = BytesIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

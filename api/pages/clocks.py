@@ -68,7 +68,7 @@ class Clock:
 
     def length(self, duration_ns: int) -> str:
         """In its two largest units, with the symbols of the SI, which are those of both languages."""
-        return wording.length(max(0, duration_ns))
+        return wording.length(max(0, duration_ns)).replace(" ", "\u00a0")
 
     def size(self, count: int) -> str:
         """338 kB; 2,2 kB in Spanish."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WINDOW_NS: Final = 10_000_000_000
 WIDTH, HEIGHT = 720, 120  # units of the picture; half the height is for each direction
-LEFT: Final = 56
+LEFT: Final = 72
 MOST_BARS: Final = 240
 
 

@@ -77,7 +77,9 @@ def week_page(page: SignedFrame, week: str = "") -> Response:
 
 
 @router.get("/week/{week}/{by}.svg")
-def picture(request: Request, page: SignedFrame, week: str, by: str, theme: str = "light") -> Response:
+def picture(
+    request: Request, page: SignedFrame, week: str, by: str, theme: str = "light", narrow: bool = False
+) -> Response:
     """Counts by day, stacked. Kept by whoever asked: what changes it changes its tag."""
     if by not in BYS or theme not in charts.THEMES:
         raise NotFoundError("there is no such picture")
@@ -89,6 +91,7 @@ def picture(request: Request, page: SignedFrame, week: str, by: str, theme: str 
         tuple((line.label, line.counts) for line in lines),
         others,
         theme,
+        narrow,
     )
     tag = f'"{charts.tag(drawn)}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Cookie, Accept-Language"}
