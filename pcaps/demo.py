@@ -25,6 +25,9 @@ def demo() -> int:
 Where to look next:
   .venv/bin/wardwatch violations {options}
   .venv/bin/wardwatch explain ID {options}      (ID: the last column above)
+  .venv/bin/wardwatch serve {options}
+                                                              (prints a link that makes your account; the page
+                                                              for officers then is http://127.0.0.1:8080/?day=2026-03-17)
   wireshark {CAPTURE.relative_to(HERE.parent)}                       (each explanation gives the display filters)
   README.md, docs/policy.md, docs/signatures.md""")
     return status
