@@ -81,6 +81,8 @@ KINDS: Final[Mapping[str, str]] = {
     "ip_range": N_("the server's address in the app's published range"),
     "stun": N_("what a STUN message carries"),
     "payload": N_("how this side of the flow begins"),
+    "user_agent": N_("what a program says of its system in an HTTP request"),
+    "tls_version": N_("the highest version that the ClientHello offers"),
     "media": N_("what a call's voice or video looks like"),
     "tied": N_("the local socket of a call that other evidence names"),
 }
@@ -106,6 +108,7 @@ HIDDEN: Final[Mapping[str, str]] = {
     "vpn": N_("VPN"),
     "tor": N_("Tor"),
     "chat_proxy": N_("Chat proxy"),
+    "outdated": N_("System out of its maker's support"),
 }
 STANDINGS: Final[Mapping[str, str]] = {
     "approved": N_("Approved"),
@@ -145,6 +148,7 @@ SAID: Final = (
     N_("{app} is not allowed in the hours of {name} ({key}){rest}"),
     N_("{app} was used through {host}, an approved variant ({key}): {why}"),
     N_("{app} hides which apps are used, which the policy takes as {outcome} ({key})"),
+    N_("{app} is out of its maker's support, which the policy takes as {outcome} ({key})"),
     N_("{app} says only whose service was used, and accuses nobody"),
     N_("Network {network} is excluded: nothing about its devices may be stored"),
     N_("A call over no app that is known"),

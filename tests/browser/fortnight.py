@@ -92,7 +92,8 @@ def follow(desk: Desk, leave: int) -> None:
                                   Order(Action.CLOSE, reason, note="Spoken to; the clinic's tablet is used instead"))  # fmt: skip
     query = Query(since_ns=MIDNIGHT_NS, outcomes=(Outcome.VIOLATION.value,))
     today = desk.violations.page(otto, query, limit=50, with_facets=False).rows
-    first, second = [row for row in today if row.severity == "high"][1:3]
+    grave = sorted((row for row in today if row.severity == "high"), key=lambda row: row.start_ns - row.end_ns)
+    first, second = grave[:2]  # the longest
     desk.follow_up.change(olga, [Target(first.id, 0)], Order(Action.ACKNOWLEDGE))
     desk.follow_up.change(olga, [Target(first.id, 1)], Order(Action.ASSIGN, assignee="olga"))
     desk.follow_up.change(

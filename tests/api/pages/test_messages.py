@@ -16,7 +16,7 @@ from api.pages.messages import extracted
 from api.pages.preferences import CHOICES, read
 from api.pages.words import Words
 from sensor import wording
-from sensor.classify import devices
+from sensor.classify import devices, visibility
 from sensor.model import Activity, Outcome, Severity, Strength
 from sensor.services.follow_up import Action, Reason, State
 from sensor.services.people import Role
@@ -117,6 +117,7 @@ def test_bare_text_is_found():
         (words.DONE, [one.value for one in Action]),
         (words.ROLES, [one.value for one in Role]),
         (words.KINDS, list(wording.KINDS)),
+        (words.HIDDEN, list(visibility.KINDS)),
     ],
 )
 def test_there_is_a_word_for_each_value(table: dict[str, str], values: list[str]):
@@ -143,6 +144,8 @@ def _text(part: ast.expr) -> str:
         return str(part.value)
     if isinstance(part, ast.FormattedValue) and "id='says'" in ast.dump(part):
         return "which the policy takes as violation (X)"
+    if isinstance(part, ast.FormattedValue) and "id='what'" in ast.dump(part):
+        return "hides which apps are used"
     if isinstance(part, ast.FormattedValue) and "id='word'" in ast.dump(part):
         return "not allowed"
     is_addition = isinstance(part, ast.FormattedValue) and "note" in ast.dump(part)
@@ -156,6 +159,8 @@ def test_what_the_policy_says_is_said_in_spanish_too():
     for text in found:
         assert spanish.said(text) != text, text
         assert english.said(text) == text
+    outdated = "Windows XP is out of its maker's support, which the policy takes as review (policy.visibility.outdated)"
+    assert "soporte" in spanish.said(outdated)
     listed = "It is WhatsApp or Messenger, and which one cannot be told: "
     reasons = ("WhatsApp is on the list of disallowed apps (policy.disallowed); no host that tells whose account it is was seen",
                "Messenger is on the list of approved apps (policy.approved)")  # fmt: skip
