@@ -50,7 +50,7 @@ class Week:
 
     @property
     def begins_ns(self) -> list[int]:
-        return days_from(self.first, 7, self.zone)
+        return list(days_from(self.first, 7, self.zone))
 
     def moved(self, weeks: int) -> Week:
         return Week(self.first + timedelta(weeks=weeks), self.zone)

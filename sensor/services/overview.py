@@ -218,7 +218,7 @@ class Overview:
         days = (last - first).days + 1
         if days * (24 if step == "hour" else 1) > MAX_STEPS * (7 if step in {"week", "month"} else 1):
             raise InvalidError(f"makes more than {MAX_STEPS} steps; give since and until", "step")
-        begins = days_from(first, days + 32, self._material.zone)
+        begins = list(days_from(first, days + 32, self._material.zone))
         if step == "hour":
             hours = np.arange(begins[0], begins[days] + 1, HOUR_NS)
             return [int(one) for one in hours]

@@ -7,6 +7,7 @@ import binascii
 import json
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -72,17 +73,14 @@ class Narrowed:
     low: int
     high: int
     masks: Mapping[str, Mask]
+    total: Mask | None  # what every filter lets through; None: all of them
 
     def column(self, name: str) -> NDArray[Any]:
         return self.columns.data[name][self.low : self.high]
 
     def all_but(self, left_out: str = "") -> Mask | None:
         """Rows that every filter but one lets through; None: all of them."""
-        found: Mask | None = None
-        for name, mask in self.masks.items():
-            if name != left_out:
-                found = mask if found is None else found & mask
-        return found
+        return _all_of(self.masks, left_out) if left_out in self.masks else self.total
 
 
 def checked(query: Query) -> Query:
@@ -136,7 +134,15 @@ def narrowed(columns: Columns, query: Query, terms: Terms, zone: str) -> Narrowe
         masks["assignee"] = _with_ids(data, terms.assigned)
     if query.text:
         masks["text"] = _with_text(data, columns, terms)
-    return Narrowed(columns, low, high, masks)
+    return Narrowed(columns, low, high, masks, _all_of(masks, ""))
+
+
+def _all_of(masks: Mapping[str, Mask], left_out: str) -> Mask | None:
+    found: Mask | None = None
+    for name, mask in masks.items():
+        if name != left_out:
+            found = mask if found is None else found & mask
+    return None if found is None or found.all() else found
 
 
 def _codes(known: Mapping[str, int], texts: Collection[str]) -> list[int]:
@@ -191,10 +197,11 @@ def day_span(text: str, zone: str) -> tuple[int, int]:
     return days_from(_day(text), 1, zone)[0], days_from(_day(text), 1, zone)[1]
 
 
-def days_from(first: date, count: int, zone: str) -> list[int]:
+@lru_cache(maxsize=64)
+def days_from(first: date, count: int, zone: str) -> tuple[int, ...]:
     """When `count` days in a row begin, and when the one after them does, ns."""
     there = ZoneInfo(zone)
-    return [to_ns(datetime.combine(first + timedelta(days=number), time(), there)) for number in range(count + 1)]
+    return tuple(to_ns(datetime.combine(first + timedelta(days=number), time(), there)) for number in range(count + 1))
 
 
 def cursor_of(*values: int | str) -> str:

@@ -6,7 +6,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, func, select, tuple_
+from sqlalchemy import Engine, func, select
 
 from sensor.model import Outcome
 from sensor.store import schema
@@ -38,7 +38,8 @@ class Lookup:
         with translated(self._place), self._engine.connect().execution_options(**READING) as connection:
             names = names_of(connection, places)
             for some in chunks(places, 200):
-                query = current().where(tuple_(heads.episode_id, heads.lineage_id).in_(some))
+                # Pairs in a list are not looked up in an index by SQLite, the first of each is.
+                query = current().where(heads.episode_id.in_([id_ for id_, _ in some]))
                 for row in connection.execute(query):
                     place = row.episode_id, row.lineage_id
                     found[place] = _row(row, names.get(place, []))

@@ -123,8 +123,9 @@ def names_of(connection: Connection, places: Sequence[tuple[str, int]]) -> dict[
     found: dict[tuple[str, int], list[str]] = {}
     for start in range(0, len(places), PAGE_ROWS):
         some = places[start : start + PAGE_ROWS]
+        # Pairs in a list are not looked up in an index by SQLite, the first of each is.
         query = select(table.episode_id, table.lineage_id, table.name)
-        for row in connection.execute(query.where(tuple_(table.episode_id, table.lineage_id).in_(some))):
+        for row in connection.execute(query.where(table.episode_id.in_([id_ for id_, _ in some]))):
             found.setdefault((row.episode_id, row.lineage_id), []).append(row.name)
     return found
 

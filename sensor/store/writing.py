@@ -6,7 +6,7 @@ import hashlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -151,8 +151,12 @@ def _find_ids(connection: Connection, table: Table, names: tuple[str, str], pair
     first, second = table.c[names[0]], table.c[names[1]]
     found: dict[Pair, int] = {}
     for some in chunks(pairs):
-        for row in connection.execute(select(first, second, table.c.id).where(tuple_(first, second).in_(some))):
-            found[row[0], row[1]] = row[2]
+        wanted = set(some)  # pairs in a list are not looked up in an index by SQLite, the first of each is
+        for row in connection.execute(
+            select(first, second, table.c.id).where(first.in_(sorted({one for one, _ in some})))
+        ):
+            if (row[0], row[1]) in wanted:
+                found[row[0], row[1]] = row[2]
     return found
 
 
