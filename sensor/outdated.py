@@ -40,6 +40,9 @@ class Marker:
         hellos = np.flatnonzero(here & (clues["kind"] == layout.KIND_TLS))
         if len(hellos):
             self._hellos(buffer, clues, hellos)
+        segments = np.flatnonzero(here & (clues["kind"] == layout.KIND_SEGMENT) & (clues["length"] > HELLO_AT))
+        if len(segments):
+            self._old_hellos(buffer, clues, segments)
         for at in np.flatnonzero(here & (clues["kind"] == layout.KIND_HTTP)).tolist():
             clues["mark"][at] = self._request(buffer, clues[at])
 
@@ -52,6 +55,14 @@ class Marker:
         version = buffer[begin + HELLO_AT].astype(np.int64) << 8 | buffer[begin + HELLO_AT + 1]
         plain = (buffer[begin] == 22) & (buffer[begin + HELLO_AT - 4] == 1) & np.isin(version, list(TLS_NAMES))
         clues["mark"][rows[plain]] = VERSION_BIT | version[plain]
+
+    def _old_hellos(self, buffer: NDArray[np.uint8], clues: NDArray[np.void], rows: NDArray[np.intp]) -> None:
+        """Hellos in the form of SSL 2.0: two bytes of length with the top bit set, type 1, the version (RFC 5246 E.2)."""
+        begin = clues["offset"][rows]
+        version = buffer[begin + 3].astype(np.int64) << 8 | buffer[begin + 4]
+        plain = (buffer[begin] & 0x80 != 0) & (buffer[begin + 2] == 1) & np.isin(version, list(TLS_NAMES))
+        chosen = plain & (clues["sequence"][rows] == 0)
+        clues["mark"][rows[chosen]] = VERSION_BIT | version[chosen]
 
     def _request(self, buffer: NDArray[np.uint8], clue: np.void) -> int:
         start = int(clue["offset"])

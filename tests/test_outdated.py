@@ -55,6 +55,19 @@ def test_a_hello_that_offers_nothing_newer_than_tls_1_1(tmp_path: Path, version:
     assert (one.flows, one.packets) == (1, 1)
 
 
+@pytest.mark.parametrize(("version", "value"), [(0x0301, "at most TLS 1.0"), (0x0303, None), (0x0002, None)])
+def test_a_hello_in_the_form_of_ssl_2_0(tmp_path: Path, version: int, value: str | None) -> None:
+    body = b"\x01" + version.to_bytes(2, "big") + b"\x00\x03\x00\x00\x00\x10" + b"\x00\x00\x2f" + bytes(16)
+    raw = (0x8000 | len(body)).to_bytes(2, "big") + body
+    frames = [
+        made.tcp(made.PHONE, 41000, SERVER, 443, b"", flags="S"),
+        made.tcp(made.PHONE, 41000, SERVER, 443, raw, at=0.1),
+    ]
+    frames[1]["TCP"].seq = 1
+    frames[0]["TCP"].seq = 0
+    assert said(seen(tmp_path, *frames)) == ([] if value is None else [("tls_version", value)])
+
+
 @pytest.mark.parametrize("version", [0x0303, 0x0304, 0x0200, 0x0103])
 def test_a_hello_of_today_or_of_no_version_there_is(tmp_path: Path, version: int) -> None:
     assert seen(tmp_path, hello(version)) == []
@@ -178,6 +191,7 @@ def test_a_hello_that_is_cut_short_is_no_reading_beyond_the_frame(tmp_path: Path
         ("ndpi__rdp2.pcap", "tls_version"),
         ("ndpi__tls_alert.pcap", "tls_version"),
         ("suricata__bug-5713-01-TLSv1-Extracted-MaliciousC2.pcap", "tls_version"),
+        ("suricata__tls-tls-glupteba-mb.pcap", "tls_version"),  # in the form of SSL 2.0
         ("ndpi__smbv1.pcap", "payload"),
     ],
 )

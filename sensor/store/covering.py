@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Select, and_, func, select
 
-from sensor.store import schema
+from sensor.store import covering_follow, schema
 from sensor.store.auditing import Audit, check_links, said_by
 from sensor.store.chain import BEGIN, REMOVAL, links
 from sensor.store.loading import chunks
@@ -77,6 +77,7 @@ def check_rows(connection: Connection, audit: Audit) -> None:
     _check_unlinked(connection, audit, known)
     _check_heads(connection, audit)
     _check_hashed(connection, audit, removed)
+    covering_follow.check(connection, audit, removed)
 
 
 def _removed(connection: Connection) -> dict[str, set[str]]:

@@ -12,13 +12,14 @@ import pytest
 
 from sensor.model import SourceInfo
 from sensor.store import Sighting, Snapshots, auditing, chain, open_store
+from sensor.store.follow_records import Action, Order, Reason, Target
 from tests.store.make import KNOWN, POLICIES, episode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 # Numbers that the database gives, and what only orders or sums up; nothing that a verdict or a list says.
-FREE = {("evidence", "id"), ("heads", "judged"), ("heads", "state"), ("heads", "changed_ns")}
+FREE = {("evidence", "id"), ("heads", "judged"), ("heads", "changed_ns")}
 COVERED = (
     "chain",
     "revisions",
@@ -29,6 +30,7 @@ COVERED = (
     "signature_sets",
     "sources",
     "sightings",
+    "follow_ups",
 )
 
 
@@ -41,6 +43,9 @@ def small(place: Path) -> Path:
         store.append([episode(range(12, 21)), episode(range(10, 13), policy=POLICIES[1], names=("a", "b"))])
         store.append((), snapshots=Snapshots(sources=((SourceInfo("a.pcap", 10, "pcap", 3, 1, 2), "ab" * 32),)))
         store.observe([Sighting("hour", "", "Ward", "", 0, 1, 1, {"record": "hour"})])
+        (first, *_) = store.violations()
+        store.follow_up.change([Target(first.episode.id, 0)], Order(Action.ACKNOWLEDGE, note="seen"), "officer")
+        store.follow_up.change([Target(first.episode.id, 1)], Order(Action.CLOSE, reason=Reason.CONFIRMED), "officer")
         with store._engine.begin() as connection:
             for n in range(6):
                 chain.append(connection, "read", {"who": "officer", "n": n})
@@ -121,11 +126,11 @@ def test_every_removed_link_but_the_last_is_found_and_named(small: Path) -> None
     assert any(f"link {last['sequence']}: missing, yesterday has it" in one for one in found)
 
 
-@pytest.mark.parametrize("table", ["revisions", "evidence", "names", "policies", "signature_sets", "sources", "sightings"])  # fmt: skip
+@pytest.mark.parametrize("table", ["revisions", "evidence", "names", "policies", "signature_sets", "sources", "sightings", "follow_ups"])  # fmt: skip
 def test_an_inserted_row_is_found(small: Path, table: str) -> None:
     tamper = Tampering(small)
     row = {key: value for key, value in rows(small, table)[0].items() if key != "rowid_"}
-    own = {"revisions": "step", "evidence": "rule", "names": "name", "policies": "hash", "signature_sets": "hash", "sources": "fingerprint", "sightings": "id"}  # fmt: skip
+    own = {"revisions": "step", "evidence": "rule", "names": "name", "policies": "hash", "signature_sets": "hash", "sources": "fingerprint", "sightings": "id", "follow_ups": "version"}  # fmt: skip
     row[own[table]] = changed(row[own[table]])
     for number in ("sequence", "id"):
         if isinstance(row.get(number), int):
