@@ -149,6 +149,7 @@ SAID: Final = (
     N_("{app} was used through {host}, an approved variant ({key}): {why}"),
     N_("{app} hides which apps are used, which the policy takes as {outcome} ({key})"),
     N_("{app} is out of its maker's support, which the policy takes as {outcome} ({key})"),
+    N_("same socket as {value} in frame {frame}"),
     N_("{app} says only whose service was used, and accuses nobody"),
     N_("Network {network} is excluded: nothing about its devices may be stored"),
     N_("A call over no app that is known"),

@@ -75,6 +75,31 @@
   });
   if (list) tell();
 
+  /* What is stored meanwhile is told, not shown: rows never move under somebody's hand. Listens only while the page is looked at. */
+  const news = one("#news");
+  const changed = new Set();
+  let feed = null;
+  const listen = () => {
+    if (document.hidden || feed) return;
+    feed = new EventSource("/api/v1/events");
+    feed.addEventListener("violation", (event) => {
+      changed.add(JSON.parse(event.data).id);
+      const text = changed.size === 1 ? news.dataset.one : news.dataset.many;
+      one("p", news).textContent = text.replace("{n}", String(changed.size));
+      news.hidden = false;
+    });
+  };
+  if (news && "EventSource" in window) {
+    listen();
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) {
+        feed?.close();
+        feed = null;
+      } else listen();
+    });
+    addEventListener("pagehide", () => feed?.close());
+  }
+
   /* Keys: j k move, o opens, x selects, a acknowledges, c closes, / searches, ? helps */
   const rows = all("tr.row");
   let at = -1;

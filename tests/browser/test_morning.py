@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sensor.services.query import Query
-from tests.services.clinic import OFFICER
+from tests.services.clinic import BEGIN_NS, HOUR_NS, OFFICER
+from tests.store.make import KNOWN, episode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from sensor.services.desk import Desk
     from tests.browser.people import Officer
 
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)><b>{{7*7}}</b>"
 LOW = Query(severities=("low",))
 NOTE = "The tablet is shared by the night shift"
 REASON = "Lent to the research project until it ends"
@@ -225,6 +229,43 @@ def test_two_officers_at_one_violation(officer: Callable[..., Officer], desk: De
     history = desk.violations.one(OFFICER, f"{11:016x}").history
     assert [(change.actor, change.action) for change in history] == [("olga", "investigate"), ("otto", "close")]
     assert history[1].note == NOTE
+
+
+def test_what_comes_meanwhile_is_told_and_moves_no_row(officer: Callable[..., Officer], desk: Desk):
+    one = officer()
+    with one.page.expect_request("**/api/v1/events"):
+        one.sign_in()
+    before = one.page.locator("tr.row").count()
+    start_ns = BEGIN_NS + 40 * HOUR_NS
+    deadline_s = time.monotonic() + 120  # a browser's listening begins some time after its request
+    number = 0
+    while not one.page.locator("#news").is_visible() and time.monotonic() < deadline_s:
+        start_ns += HOUR_NS
+        number += 1
+        desk.store.append([episode((start_ns, start_ns + 5), id_=f"{number:x}" * 16)], snapshots=KNOWN)
+        one.page.wait_for_timeout(1000)
+    assert "new or" in one.page.locator("#news").inner_text()
+    assert one.page.locator("tr.row").count() == before
+    one.link("Load the page anew").click()
+    one.page.wait_for_load_state()
+    assert one.page.locator("tr.row").count() > before
+
+
+def test_hostile_names_are_shown_as_text(officer: Callable[..., Officer], desk: Desk):
+    seen = episode((BEGIN_NS + 5, BEGIN_NS + 6), id_="f" * 16, device="mac:02:00:00:00:00:09", network=HOSTILE)
+    evidence = tuple(replace(item, value=HOSTILE, detail=HOSTILE) for item in seen.evidence)
+    desk.store.append([replace(seen, evidence=evidence, names=(HOSTILE,), notes=(HOSTILE,))], snapshots=KNOWN)
+    one = officer()
+    dialogs: list[str] = []
+    one.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    one.sign_in()
+    for path in ("/violations", f"/violations/{'f' * 16}", "/?day=2026-03-17", "/week", "/visibility", "/devices",
+                 f"/violations/{'f' * 16}/exception"):  # fmt: skip
+        one.open(path)
+        assert one.page.locator("main script, main img:not(.chart img), main b").count() == 0
+    one.open(f"/violations/{'f' * 16}")
+    assert HOSTILE in one.read()
+    assert not dialogs
 
 
 def test_a_filter_is_copied(officer: Callable[..., Officer]):
