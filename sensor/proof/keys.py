@@ -51,7 +51,7 @@ def key_path(settings: Settings, store: str | None = None) -> Path:
     from sensor.settings import default_store_url  # noqa: PLC0415 - of use here only
 
     place = store or settings.store.url
-    if "://" in place and not place.startswith("sqlite:"):
+    if ("://" in place and not place.startswith("sqlite:")) or place.endswith(" database"):
         place = default_store_url()
     return Path(place.removeprefix("sqlite:///")).parent / NAME
 

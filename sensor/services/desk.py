@@ -16,6 +16,7 @@ from sensor.services.identities import Identities
 from sensor.services.ingest import Ingest
 from sensor.services.material import Material
 from sensor.services.overview import Overview
+from sensor.services.proofs import Proofs
 from sensor.services.status import Status
 from sensor.services.violations import Violations
 from sensor.store import open_store
@@ -53,6 +54,7 @@ class Desk:
         self.ingest = Ingest(store)
         self.audit = Audit(self.material)
         self.exports = Exports(self.material, self.violations)
+        self.proofs = Proofs(self.material)
         self.feed = Feed(self.material, self.violations)
         self.accounts = Accounts(self.material, settings, hasher)
         self.identities = Identities(self.material, settings, self.accounts)

@@ -150,6 +150,11 @@ class Store:
         """Whether the file that was opened is still the one of that name; what is written to another one is lost."""
         return self._file is None or _identity(self._place) == self._file
 
+    @property
+    def place(self) -> str:
+        """The file of an SQLite store; of another engine what errors call it."""
+        return self._place
+
     def chain_ends(self) -> tuple[Link | None, Link | None]:
         """The first and the last link of the chain; None where nothing was linked yet."""
         with translated(self._place), self._engine.connect().execution_options(**READING) as connection:
