@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 MOST_URGENT: Final = 8
+COMPARED_NS: Final = 90 * 86_400_000_000_000  # what is new is new against these ninety days
 MOST_BARS: Final = 5
 GRAVEST_FIRST: Final = ("high", "medium", "low", "information")
 
@@ -46,10 +47,12 @@ def today(page: SignedFrame, day: str = "") -> Response:
     current = page.desk.material.day(page.desk.material.now_ns())
     shown = day or current.isoformat()
     begin_ns, end_ns = day_span(shown, page.desk.material.zone)
-    found = _of(page, days=(shown,))
-    before = _of(page, days=(_moved(shown, -1),), with_facets=False)
+    found = _of(page, since_ns=begin_ns, until_ns=end_ns)
+    before = _of(
+        page, since_ns=day_span(_moved(shown, -1), page.desk.material.zone)[0], until_ns=begin_ns, with_facets=False
+    )
     waiting = _of(page, states=OPEN)
-    earlier = _of(page, until_ns=begin_ns, with_facets=False).total
+    earlier = _of(page, since_ns=begin_ns - COMPARED_NS, until_ns=begin_ns, with_facets=False).total
     facets = {facet.name: facet for facet in found.facets}
     severities = {one.value: one.count for one in facets["severity"].values}
     open_today = sum(one.count for one in facets["state"].values if one.value in OPEN)
@@ -69,11 +72,11 @@ def today(page: SignedFrame, day: str = "") -> Response:
         waiting=waiting.total,
         mine=page.desk.overview.summary(page.who).assigned_to_me,
         newest=newest if newest != shown and not found.total else "",
-        urgent=_urgent(page, shown),
+        urgent=_urgent(page, begin_ns, end_ns),
         wards=_shares(page, shown, facets["network"], "network"),
         apps=_shares(page, shown, facets["app"], "app"),
         is_first_day=not earlier,
-        firsts=_firsts(page, found, shown, begin_ns) if found.total and earlier else [],
+        firsts=_firsts(page, found, shown, (begin_ns, end_ns)) if found.total and earlier else [],
         hours_known=len(visibility.hours),
         blind=sum(not hour.seen for hour in visibility.hours),
         stretches=blind_stretches(page.words, visibility.hours),
@@ -98,11 +101,11 @@ def _moved(day: str, days: int) -> str:
     return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
 
 
-def _urgent(page: Frame, day: str) -> list[Violation]:
+def _urgent(page: Frame, begin_ns: int, end_ns: int) -> list[Violation]:
     """What is still open of the day, the gravest first."""
     found: list[Violation] = []
     for severity in GRAVEST_FIRST:
-        query = Query(days=(day,), states=OPEN, severities=(severity,))
+        query = Query(since_ns=begin_ns, until_ns=end_ns, states=OPEN, severities=(severity,))
         wanted = MOST_URGENT - len(found)
         if wanted > 0:
             found += page.desk.violations.page(page.who, query, limit=wanted, with_facets=False).rows
@@ -115,20 +118,22 @@ def _shares(page: Frame, day: str, facet: Facet, name: str) -> list[Share]:
                   _filters(day, (name, one.value)).url()) for one in facet.values[:MOST_BARS]]  # fmt: skip
 
 
-def _firsts(page: Frame, found: Page, day: str, begin_ns: int) -> list[First]:
-    """Devices, and apps on a network, that had no violation in all the days before."""
+def _firsts(page: Frame, found: Page, day: str, span_ns: tuple[int, int]) -> list[First]:
+    """Devices, and apps on a network, that had no violation in the days it is compared with."""
     made = []
+    earlier = Query(since_ns=span_ns[0] - COMPARED_NS, until_ns=span_ns[0])
     names = {name: tuple(one.value for one in _facet(found, name).values) for name in ("device", "network", "app")}
     for network in names["network"]:
-        here = Query(networks=(network,), until_ns=begin_ns)
-        known = _known(page, here, "app")
-        today = page.desk.violations.page(page.who, Query(days=(day,), networks=(network,)), limit=1)
+        known = _known(page, replace(earlier, networks=(network,)), "app")
+        today = page.desk.violations.page(
+            page.who, Query(since_ns=span_ns[0], until_ns=span_ns[1], networks=(network,)), limit=1
+        )
         for one in _facet(today, "app").values:
             if one.value not in known and one.count:
                 app = page.words.facet("app", one.value, one.label, page.site_clock)
                 text = page.language.say("{app} for the first time on {network}", app=app, network=network)
                 made.append(First(text, _filters(day, ("app", one.value), ("network", network)).url()))
-    known = _known(page, Query(devices=names["device"], until_ns=begin_ns), "device")
+    known = _known(page, replace(earlier, devices=names["device"]), "device")
     for one in _facet(found, "device").values:
         if one.value not in known:
             text = page.language.say("First violation of the device {device}", device=one.label)
