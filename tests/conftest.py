@@ -26,12 +26,15 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, place: Path) -> str:
+def url(request: pytest.FixtureRequest, place: Path) -> Iterator[str]:
     """Where a store is, or is to be, on either engine."""
     if request.param == "sqlite":
-        return str(place)
-    found: str = request.getfixturevalue("cluster").store()
-    return found
+        yield str(place)
+        return
+    cluster: postgres.Cluster = request.getfixturevalue("cluster")
+    made = cluster.store()
+    yield made
+    cluster.drop(made)
 
 
 @pytest.fixture
