@@ -69,10 +69,18 @@ def _audit(command: argparse.ArgumentParser) -> None:
         default=[],
         help="whose checkpoints count; default: the sensor's own key",
     )
+    verify.add_argument(
+        "--timestamp-root",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="certificates in PEM that time stamps must lead to; may be given again",
+    )
     verify.add_argument("--json", action="store_true", help="everything, as one JSON object")
     made = actions.add_parser("checkpoint", help="sign where the chain has come to, to be kept outside")
     _common(made)
     made.add_argument("--out", metavar="DIR", help="a mounted folder; without it, standard output")
+    made.add_argument("--timestamp", metavar="URL", help="have an authority stamp the time on it (RFC 3161)")
 
 
 def _evidence(command: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sensor import config, tables
 from sensor.commands.output import standard_output
-from sensor.errors import WardwatchError
-from sensor.proof import checkpoints, keys
+from sensor.errors import UsageError, WardwatchError
+from sensor.proof import checkpoints, keys, stamping
 from sensor.store import open_store
 
 if TYPE_CHECKING:
@@ -35,11 +35,20 @@ def checkpoint(options: argparse.Namespace, settings: Settings) -> int:
     if first is None or last is None:
         raise WardwatchError("the chain has no link yet: there is nothing to sign")
     made = checkpoints.make(first, last, signer)
+    if options.timestamp is not None and options.out is None:
+        raise UsageError("--timestamp: goes with --out, beside whose file the stamp is written")
     if options.out is None:
         with standard_output():
             print(checkpoints.text(made), end="")
         return 0
+    answer = stamping.stamp(checkpoints.text(made).encode(), options.timestamp) if options.timestamp else None
     path = checkpoints.write(made, Path(options.out))
+    if answer is not None:
+        stamped = path.with_name(path.name + stamping.SUFFIX)
+        try:
+            stamped.write_bytes(answer)
+        except OSError as error:
+            raise WardwatchError(f"{stamped}: cannot be written: {error.strerror}") from error
     with standard_output():
         print(f"{path}: link {last.sequence}, signed with key {signer.public[:16]}")
     return 0
@@ -56,14 +65,35 @@ def verify(options: argparse.Namespace, settings: Settings) -> int:
         first, _ = store.chain_ends()
         anchors, wrong = checkpoints.anchors(files, first, trusted)
         found = store.audit(anchors)
-    faults = [*wrong, *found.faults]
+    stamps = _stamps(files, [Path(one) for one in options.timestamp_root])
+    faults = [*wrong, *found.faults, *(text for text, good in stamps if not good)]
     with standard_output():
         if options.json:
             print(json.dumps(_record(found, faults)))
         else:
-            for line in lines(found, faults):
+            for line in (*lines(found, faults), *(text for text, good in stamps if good)):
                 print(tables.escape_plain(line))
     return FOUND if faults else 0
+
+
+def _stamps(files: list[tuple[str, bytes]], roots: list[Path]) -> list[tuple[str, bool]]:
+    """What time stamps beside the checkpoints say, and whether they hold."""
+    said: list[tuple[str, bool]] = []
+    for name, data in files:
+        stamp = Path(name + stamping.SUFFIX)
+        if not stamp.is_file():
+            continue
+        if not roots:
+            said.append((f"{stamp}: not looked at: no --timestamp-root was given", True))
+            continue
+        try:
+            time = stamping.when(data, stamp.read_bytes(), roots)
+            said.append((f"{name}: was there on {time:%Y-%m-%d %H:%M:%S} UTC, says the time stamp", True))
+        except UsageError:
+            raise
+        except WardwatchError as error:
+            said.append((f"{stamp}: {error}", False))
+    return said
 
 
 def lines(found: Audit, faults: list[str]) -> list[str]:
