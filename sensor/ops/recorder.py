@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from sensor.store import Store
 
 AGAIN_S = 5.0  # after this the store is asked again
+MAX_KNOWN = (
+    16  # policies and signatures of this run that are told again to a store that was taken away and brought back
+)
 BATCH = 500  # records from the spool in one transaction
 
 
@@ -67,8 +70,12 @@ class Recorder:
 
     def remember(self, snapshots: Snapshots) -> None:
         """What verdicts from now on cite."""
-        if snapshots not in self._known:
-            self._known.append(snapshots)
+        if snapshots in self._known:
+            return
+        self._known.append(snapshots)
+        if len(self._known) > MAX_KNOWN and min(self._told, self._spooled if self.waiting else self._told) > 0:
+            del self._known[0]  # the store has it
+            self._told, self._spooled = self._told - 1, max(self._spooled - 1, 0)
 
     def begin(self) -> None:
         """Opens the store, and writes what waits from an earlier run. Raises StoreError for what does not pass by itself."""

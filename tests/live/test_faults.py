@@ -27,7 +27,7 @@ DAY_S = 86400
 
 
 def test_five_kills_lose_nothing_and_double_nothing(port: Mirror, tmp_path: Path) -> None:
-    found = killed(port, tmp_path, 5, seed=7, longest_s=7.0)
+    found = killed(port, tmp_path, 5, seed=7, longest_s=4.5)
     assert found.kills == 5
     assert found.reported
     assert (found.missing, found.doubled, found.faults) == (set(), 0, [])
@@ -41,7 +41,7 @@ def test_a_decoder_that_stands_still_for_a_while_loses_nothing_of_a_quiet_link(p
         held = processes(port)
         for one in held:
             os.kill(one, signal.SIGSTOP)
-        port.send(CAPTURE, "--pps", "1500")
+        port.send(CAPTURE, "--pps", "2500")
         for one in held:
             os.kill(one, signal.SIGCONT)
         done = watch.stop()

@@ -87,10 +87,10 @@ def test_frames_and_flows_go_on_while_signatures_change(port: Mirror, tmp_path: 
     config, plain, out = tmp_path / "clinic.toml", tmp_path / "plain", tmp_path / "episodes"
     config.write_text(CONFIG.read_text("utf-8"), "utf-8")
     with watching(port, "--no-store", "--config", config, "--episodes", plain) as watch:
-        port.send(CAPTURE, "--pps", "3000")
+        port.send(CAPTURE, "--pps", "5000")
         expected = watch.stop()
     with watching(port, "--no-store", "--config", config, "--episodes", out) as watch:
-        thread = threading.Thread(target=port.send, args=(CAPTURE, "--pps", "3000"))
+        thread = threading.Thread(target=port.send, args=(CAPTURE, "--pps", "5000"))
         thread.start()
         for _ in range(4):
             hang_up(watch)

@@ -69,7 +69,7 @@ def test_a_call_is_told_within_ten_seconds_and_once(port: Mirror, tmp_path: Path
 def test_as_json_each_revision_says_whether_it_is_the_last(port: Mirror, tmp_path: Path) -> None:
     path, *_ = call_alone(tmp_path)
     with watching(port, "--config", CONFIG, "--no-store", "--json") as watch:
-        port.send(path)
+        port.send(path, "--multiplier", "2.5")
         done = watch.stop()
     told = [one for one in lines(done.out) if one["app"] == "whatsapp"]
     assert [one.get("closed", True) for one in told[-2:]] == [False, True]

@@ -15,7 +15,7 @@ from sensor.errors import UsageError
 from sensor.ops import install
 from tests.commands.running import wardwatch
 
-LIMITS = {"capture": 1.5, "decoder": 0.5, "api": 1.2, "notify": 1.5, "retention": 0.5, "tune": 2.5}
+LIMITS = {"capture": 1.5, "decoder": 0.5, "api": 1.2, "notify": 1.5, "forward": 1.5, "retention": 0.5, "tune": 2.5}
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, bytes]]:
@@ -64,7 +64,7 @@ def test_twice_is_once_and_a_changed_configuration_stays(tmp_path: Path) -> None
     first = wardwatch("install", "--interface", "eth1", "--root", tmp_path)
     assert first.status == 0, first.err
     before = snapshot(tmp_path)
-    assert len(before) == 10
+    assert len(before) == 11
     again = wardwatch("install", "--interface", "eth1", "--root", tmp_path)
     assert all(line.startswith("as it is ") for line in again.out.splitlines())
     assert snapshot(tmp_path) == before
@@ -89,7 +89,7 @@ def test_taken_away_leaves_the_configuration_or_nothing(tmp_path: Path) -> None:
     kept.mkdir(parents=True)
     (kept / "wardwatch.sqlite").write_bytes(b"x")
     shown = wardwatch("uninstall", "--root", tmp_path, "--dry-run")
-    assert len(snapshot(tmp_path)) == 11
+    assert len(snapshot(tmp_path)) == 12
     done = wardwatch("uninstall", "--root", tmp_path)
     assert shown.out == done.out
     assert sorted(snapshot(tmp_path)) == ["etc/wardwatch/wardwatch.toml", "var/lib/wardwatch/wardwatch.sqlite"]

@@ -13,7 +13,7 @@ from sensor.ops import recorder as module
 from sensor.ops.plain import plain, typed
 from sensor.ops.recorder import Piece, Recorder
 from sensor.ops.spool import Spool
-from sensor.store import Filter, Sighting, Store, open_store
+from sensor.store import Filter, Sighting, Snapshots, Store, open_store
 from tests.store import make
 
 if TYPE_CHECKING:
@@ -135,6 +135,30 @@ def test_a_file_deleted_under_an_open_store_is_noticed(tmp_path: Path) -> None:
         path.unlink()
     kept.recorder.put(Piece((make.episode(range(5)),)))
     assert kept.recorder.waiting > 0
+
+
+def test_a_run_that_is_reloaded_for_years_keeps_a_few_snapshots_and_loses_none(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.recorder.begin()
+    for number in range(40):
+        kept.recorder.remember(Snapshots(policies={f"p{number}": "{}"}))
+        kept.recorder.put(Piece((make.episode(range(number * 10, number * 10 + 5), policy=f"p{number}"),)))
+    assert len(kept.recorder._known) == module.MAX_KNOWN
+    assert (len(kept.stored()), kept.recorder.waiting) == (40, 0)
+
+
+@pytest.mark.usefixtures("soon")
+def test_reloads_while_the_store_is_locked_lose_none(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.recorder.begin()
+    lock = sqlite3.connect(kept.path, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    for number in range(24):
+        kept.recorder.remember(Snapshots(policies={f"p{number}": "{}"}))
+        kept.recorder.put(Piece((make.episode(range(number * 10, number * 10 + 5), policy=f"p{number}"),)))
+    lock.execute("ROLLBACK")
+    kept.recorder.put(Piece((make.episode(range(1000, 1005)),)))
+    assert (len(kept.stored()), kept.recorder.waiting) == (25, 0)
 
 
 def test_more_than_the_spool_holds_is_counted_and_told_once(tmp_path: Path) -> None:
