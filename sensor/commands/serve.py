@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
             limit_concurrency=512,
             h11_max_incomplete_event_size=32_768,
         )
+        sys.setswitchinterval(0.001)  # many short requests at once: who waits for a thread's turn waits five times less
         uvicorn.Server(config).run(sockets=[listener])
     return 0
 

@@ -127,19 +127,47 @@ def _whole(connection: Connection, changed_ns: int, removed: str, version: int) 
 
 
 def _renewed(connection: Connection, known: Columns, changed_ns: int) -> Columns:
-    """With what was written since taken out and put in anew."""
-    query = QUERY.where(heads.changed_ns > known.changed_ns)
-    rows = connection.execute(query).all()
-    gone = np.array(sorted({row.episode_id.encode() for row in rows}), "S32")
+    """With what was written since put in its place. What is not touched is shared with `known`."""
+    rows = connection.execute(QUERY.where(heads.changed_ns > known.changed_ns)).all()
     # An episode has one listed row at most; what was written of any of its rows is found by its id.
-    stays = ~is_in(known.data["id"], gone)
-    fresh = _rows([row for row in rows if row.listed == 1], known.words)
-    kept = known.data if stays.all() else {name: column[stays] for name, column in known.data.items()}
-    others = [row.episode_id for row in rows if row.listed != 1]
-    listed = {row.episode_id for row in rows if row.listed == 1}
-    beside = _listed(connection, [id_ for id_ in others if id_ not in listed])
-    made = _joined([kept, fresh, _rows(beside, known.words)])
-    return replace(known, data=_in_order(made, len(kept["start_ns"])), changed_ns=changed_ns, version=known.version + 1)
+    listed = [row for row in rows if row.listed == 1]
+    beside = _listed(connection, sorted({row.episode_id for row in rows} - {row.episode_id for row in listed}))
+    fresh = _in_order(_rows([*listed, *beside], known.words), 0)
+    gone = np.flatnonzero(is_in(known.data["id"], np.array(sorted({row.episode_id.encode() for row in rows}), "S32")))
+    data = _replaced(known.data, fresh, gone)
+    return replace(known, data=data, changed_ns=changed_ns, version=known.version + 1)
+
+
+def _replaced(
+    data: dict[str, NDArray[Any]], fresh: dict[str, NDArray[Any]], gone: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
+    """Rows `gone` taken out and `fresh` put in, both in order. The usual cases copy little: others' states, and new rows at the end."""
+    size, count = len(data["start_ns"]), len(fresh["start_ns"])
+    if len(gone) == count and all((data[name][gone] == fresh[name]).all() for name in ("start_ns", "id")):
+        made = {}
+        for name, column in data.items():
+            made[name] = column
+            if not (column[gone] == fresh[name]).all():
+                made[name] = column.copy()
+                made[name][gone] = fresh[name]
+        return made
+    if not len(gone) and (not size or data["start_ns"][-1] < fresh["start_ns"][0]):
+        return {name: _appended(column, fresh[name]) for name, column in data.items()}
+    stays = np.ones(size, np.bool_)
+    stays[gone] = False
+    kept = {name: column[stays] for name, column in data.items()} if len(gone) else data
+    return _in_order(_joined([kept, fresh]), size - len(gone))
+
+
+def _appended(column: NDArray[Any], more: NDArray[Any]) -> NDArray[Any]:
+    """In the room behind the column, which nobody reads yet: only the newest columns grow. Else in more room."""
+    size, needed = len(column), len(column) + len(more)
+    room = column.base
+    if not isinstance(room, np.ndarray) or room.ndim != 1 or room.dtype != column.dtype or len(room) < needed:
+        room = np.zeros(needed + needed // 8 + 1024, column.dtype)
+        room[:size] = column
+    room[size:needed] = more
+    return room[:needed]
 
 
 def _listed(connection: Connection, ids: Sequence[str]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,36 @@ def test_columns_follow_what_is_written_and_what_lists_show(store: Store) -> Non
     assert len(before) == 2  # whoever still counts in the older one is not disturbed
     store.append([episode((5, 6), policy=POLICIES[1], id_="other")])
     assert {row.episode.id for row in store.page()} == set(states(store))
+
+
+def test_columns_that_were_kept_up_are_those_that_are_read_anew(url: str, store: Store) -> None:
+    chance = random.Random(3)
+    ids = [stored(store, 1000)]
+    store.columns.current()
+    for number in range(60):
+        known = store.columns.current()
+        shown = {name: column.copy() for name, column in known.data.items()}
+        match chance.randrange(5):
+            case 0:
+                ids.append(stored(store, 2000 + 10 * number))
+            case 1:
+                ids.append(stored(store, chance.randrange(900)))
+            case 2:
+                some = chance.sample(ids, min(3, len(ids)))
+                standings = store.follow_up.standings(some)
+                store.follow_up.change([Target(id_, standings[id_].version) for id_ in some], ACKNOWLEDGE, "ana")
+            case 3:
+                store.append([episode((1000, 1001 + number))])
+            case _:
+                store.append([episode((1000, 1001), policy=chance.choice(POLICIES))])
+        now = store.columns.current()
+        with open_store(url) as other:
+            anew = other.columns.current()
+        assert now.words["device"].texts == anew.words["device"].texts
+        for name in anew.data:
+            if name not in {"app_key", "network"}:  # numbered in the order of coming
+                assert now.data[name].tolist() == anew.data[name].tolist(), name
+        assert all((known.data[name] == column).all() for name, column in shown.items())  # who has them keeps them
 
 
 def test_two_officers_at_once_one_wins_and_the_other_is_told(url: str, store: Store) -> None:
