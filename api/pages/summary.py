@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 from api.pages.filters import Filters
 from api.pages.frame import Frame, SignedFrame
 from api.pages.visibility import blind_stretches
+from sensor.services.novelty import Novelty, novelty
 from sensor.services.query import OPEN, Query, day_span
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def today(page: SignedFrame, day: str = "") -> Response:
         page, since_ns=day_span(_moved(shown, -1), page.desk.material.zone)[0], until_ns=begin_ns, with_facets=False
     )
     waiting = _of(page, states=OPEN)
-    earlier = _of(page, since_ns=begin_ns - COMPARED_NS, until_ns=begin_ns, with_facets=False).total
+    new = novelty(page.desk.material, page.who, (begin_ns, end_ns), COMPARED_NS)
     facets = {facet.name: facet for facet in found.facets}
     severities = {one.value: one.count for one in facets["severity"].values}
     open_today = sum(one.count for one in facets["state"].values if one.value in OPEN)
@@ -75,12 +76,12 @@ def today(page: SignedFrame, day: str = "") -> Response:
         urgent=_urgent(page, begin_ns, end_ns),
         wards=_shares(page, shown, facets["network"], "network"),
         apps=_shares(page, shown, facets["app"], "app"),
-        is_first_day=not earlier,
-        firsts=_firsts(page, found, shown, (begin_ns, end_ns)) if found.total and earlier else [],
+        is_first_day=not new.earlier,
+        firsts=_firsts(page, new, shown) if new.earlier else [],
         hours_known=len(visibility.hours),
         blind=sum(not hour.seen for hour in visibility.hours),
         stretches=blind_stretches(page.words, visibility.hours),
-        health=page.desk.status.health(page.who),
+        pulse=page.desk.status.pulse(page.who),
         filters=_filters(shown),
     )
 
@@ -118,38 +119,14 @@ def _shares(page: Frame, day: str, facet: Facet, name: str) -> list[Share]:
                   _filters(day, (name, one.value)).url()) for one in facet.values[:MOST_BARS]]  # fmt: skip
 
 
-def _firsts(page: Frame, found: Page, day: str, span_ns: tuple[int, int]) -> list[First]:
+def _firsts(page: Frame, new: Novelty, day: str) -> list[First]:
     """Devices, and apps on a network, that had no violation in the days it is compared with."""
     made = []
-    earlier = Query(since_ns=span_ns[0] - COMPARED_NS, until_ns=span_ns[0])
-    names = {name: tuple(one.value for one in _facet(found, name).values) for name in ("device", "network", "app")}
-    for network in names["network"]:
-        known = _known(page, replace(earlier, networks=(network,)), "app")
-        today = page.desk.violations.page(
-            page.who, Query(since_ns=span_ns[0], until_ns=span_ns[1], networks=(network,)), limit=1
-        )
-        for one in _facet(today, "app").values:
-            if one.value not in known and one.count:
-                app = page.words.facet("app", one.value, one.label, page.site_clock)
-                text = page.language.say("{app} for the first time on {network}", app=app, network=network)
-                made.append(First(text, _filters(day, ("app", one.value), ("network", network)).url()))
-    known = _known(page, replace(earlier, devices=names["device"]), "device")
-    for one in _facet(found, "device").values:
-        if one.value not in known:
-            text = page.language.say("First violation of the device {device}", device=one.label)
-            made.append(First(text, f"/devices/{one.value}"))
+    for network, app in new.apps:
+        name = page.words.facet("app", app, page.desk.material.app_text(app), page.site_clock)
+        text = page.language.say("{app} for the first time on {network}", app=name, network=network)
+        made.append(First(text, _filters(day, ("app", app), ("network", network)).url()))
+    for device in new.devices:
+        text = page.language.say("First violation of the device {device}", device=device.text)
+        made.append(First(text, f"/devices/{device.pseudonym}"))
     return made
-
-
-def _known(page: Frame, query: Query, name: str) -> set[str]:
-    """Values of a facet that there are by other days; a facet's own choice does not narrow it."""
-    found = page.desk.violations.page(page.who, replace(query, devices=()), limit=1)
-    known = {one.value for one in _facet(found, name).values if one.count}
-    if name != "device":
-        return known
-    # The facet lists the busiest devices only: the others are asked for one by one.
-    for device in query.devices:
-        if device not in known and page.desk.violations.page(page.who, replace(query, devices=(device,)), limit=1,
-                                                              with_facets=False).total:  # fmt: skip
-            known.add(device)
-    return known

@@ -44,7 +44,7 @@ class Stretch:
 @router.get("/visibility")
 def visibility(page: SignedFrame, day: str = "") -> Response:
     """One day of the clock that is shown; without one, the last of which something is known."""
-    last_ns = page.desk.status.health(page.who).last_hour_ns
+    last_ns = page.desk.status.pulse(page.who).last_hour_ns
     current = page.clock.day_of(page.desk.material.now_ns())
     newest = current if last_ns is None else page.clock.day_of(last_ns)
     shown = day or newest
@@ -70,7 +70,6 @@ def visibility(page: SignedFrame, day: str = "") -> Response:
         stretches=blind_stretches(page.words, found.hours),
         hidden=found.hidden[:200],
         hidden_kinds=HIDDEN,
-        health=page.desk.status.health(page.who),
     )
 
 

@@ -281,6 +281,15 @@ class Visibility:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulse:
+    """When the sensor last wrote of an episode, the last hour of which it is known what could be read, and whether the first is long ago."""
+
+    last_recorded_ns: int | None
+    last_hour_ns: int | None
+    is_stale: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """How the store is, as seen from here. `last_recorded_ns`: when the sensor last wrote of an episode."""
 

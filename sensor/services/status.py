@@ -12,7 +12,7 @@ from sensor.services.errors import NotFoundError
 from sensor.services.overview import EVERYTHING, violates_and_open
 from sensor.services.people import Right
 from sensor.services.query import Query
-from sensor.services.records import BlindHour, Health, Hidden, InForce, SignatureInfo, Visibility
+from sensor.services.records import BlindHour, Health, Hidden, InForce, Pulse, SignatureInfo, Visibility
 
 if TYPE_CHECKING:
     from sensor.services.material import Material
@@ -58,6 +58,14 @@ class Status:
             str(one["strength"]),
             str(one["outcome"]),
         )
+
+    def pulse(self, who: Who) -> Pulse:
+        """What of the health costs no counting."""
+        who.require(Right.READ)
+        lookup = self._material.store.lookup
+        last_ns = lookup.last_recorded_ns()
+        is_stale = last_ns is None or self._material.now_ns() - last_ns > STALE_NS
+        return Pulse(last_ns, lookup.last_sighting_ns(), is_stale)
 
     def health(self, who: Who) -> Health:
         """How the store is."""
