@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sensor.cli import main
+from sensor.proof import checkpoints, keys
 from sensor.store import open_store
 from tests.store.make import KNOWN, episode
 
@@ -76,9 +77,18 @@ def test_each_flipped_byte_of_a_checkpoint_is_found(place, tmp_path, capsys):
     assert audit(place, "checkpoint", "--out", str(outside)) == 0
     (path,) = outside.iterdir()
     whole = path.read_bytes()
+    with open_store(place, read_only=True) as store:
+        first, last = store.chain_ends()
+    assert last is not None
+    trusted = {keys.public_key(place.with_name("signing-key.pem.pub"))}
+    good, wrong = checkpoints.anchors([("whole", whole)], first, trusted)
+    assert ([one.sequence for one in good], wrong) == ([last.sequence], [])
     for at in range(len(whole) - 1):  # the last is the newline
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        assert audit(place, "verify", "--checkpoints", str(outside)) == 4, at
+        changed = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+        good, wrong = checkpoints.anchors([("changed", changed)], first, trusted)
+        assert (good, len(wrong)) == ([], 1), at
+    path.write_bytes(changed)
+    assert audit(place, "verify", "--checkpoints", str(outside)) == 4
     assert "Tail not anchored" in capsys.readouterr().out
 
 

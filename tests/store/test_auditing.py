@@ -94,8 +94,10 @@ def changed(value: object) -> object:
 @pytest.mark.parametrize("table", COVERED)
 def test_every_changed_value_is_found(small: Path, table: str) -> None:
     tamper = Tampering(small)
-    for row in rows(small, table):
-        for column, value in row.items():
+    for number, row in enumerate(rows(small, table)):
+        for place, (column, value) in enumerate(row.items()):
+            if table != "chain" and number > 2 and place % 5 != number % 5:
+                continue  # every row, and of the first every column
             if column == "rowid_" or (table, column) in FREE or (table == "revisions" and column == "sequence"):
                 continue
             new = 1 - int(str(value)) if column in {"listed", "capped", "closed"} else changed(value)
