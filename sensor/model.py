@@ -84,6 +84,7 @@ class SourceState:
     snapped: int = 0  # cut short
     damaged_blocks: int = 0  # of the ring; never, unless the kernel's layout is not the one known
     mirror: MirrorState | None = None
+    shed: int = 0  # of those handed on: left out before the loop, for the ring was nearly full
 
 
 @dataclass(slots=True)

@@ -112,6 +112,11 @@ class Ring:
             found.append(base)
         return found
 
+    def is_filled(self, share: float) -> bool:
+        """Whether so much of the ring waits to be read: blocks are filled in order."""
+        base = (self._next + int(self.blocks * share)) % self.blocks * BLOCK_BYTES
+        return bool(self.words[(base + BLOCK_STATUS) >> 2] & STATUS_USER)
+
     def release(self, blocks: Sequence[int]) -> None:
         """Gives blocks back to the kernel, in the order of `ready`."""
         for base in blocks:

@@ -19,6 +19,8 @@ from sensor.capture.blocks import NOTED, OVERSIZED, walk_block
 from sensor.capture.limits import MAX_FRAMES
 from sensor.capture.mirror import MirrorWindow
 from sensor.capture.packets import Ring
+from sensor.capture.shedding import ALL_BUT_BEGINNINGS, BULK, shed
+from sensor.capture.shedding import NOTHING as SHED_NOTHING
 from sensor.errors import CaptureError
 from sensor.model import FRAME, Batch, CaptureWarning, FrameSource, LinkType, SourceInfo, SourceState
 from sensor.opening import BLOCK_BYTES, RETIRE_MS, GoneError, Options
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 TICK_MS = 1000
 SETTLED_NS = 2_000_000_000  # what arrived this long ago is out of the ring, where nothing waits in it
 ACCOUNT_S = 1.0
+FILLING, NEARLY_FULL = 0.75, 0.9  # of the ring: from here on bulk is left out, and all but beginnings
 WINDOW_S = 60.0  # in which the mirror is judged
 DRAIN_S = 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
@@ -70,6 +73,8 @@ class RingSource(FrameSource):
         self._window_s = window_s
         self._stop, self._stopper = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._rows = np.zeros(MAX_FRAMES + BLOCK_FRAMES, FRAME)
+        self._level = SHED_NOTHING
+        self._shed = 0
         self._mirror = MirrorWindow()
         self._mirror_s = time.monotonic()
         self._handed = 0  # frames in batches so far
@@ -129,6 +134,7 @@ class RingSource(FrameSource):
             snapped=snapped,
             damaged_blocks=damaged,
             mirror=self._mirror_state(),
+            shed=self._shed,
         )
 
     def _mirror_state(self) -> MirrorState:
@@ -173,6 +179,13 @@ class RingSource(FrameSource):
             return None
         self._handed += filled
         self._tell_oversized()
+        level = ALL_BUT_BEGINNINGS if ring.is_filled(NEARLY_FULL) else BULK if ring.is_filled(FILLING) else SHED_NOTHING
+        if level or self._level:
+            self._tell_level(level)
+        if level:
+            left = shed(ring.buffer, rows, filled, level)
+            self._shed += filled - left
+            filled = left
         if not filled:
             self._release()
             return None
@@ -182,6 +195,13 @@ class RingSource(FrameSource):
         info.last_ns = int(rows[filled - 1]["time_ns"])
         self._mirror.look(ring.buffer, rows[:filled])
         return Batch(ring.buffer, rows[:filled])
+
+    def _tell_level(self, level: int) -> None:
+        if level != self._level and (level == SHED_NOTHING or level > self._level):
+            what = ("overload is over: all is read again", "overload: bulk is left out and counted as shed",
+                    "overload: all but DNS and handshakes is left out and counted as shed")[level]  # fmt: skip
+            self._say(f"{self._interface}: {what}")
+        self._level = level
 
     def _release(self) -> None:
         """What the last batch pointed into goes back to the kernel."""

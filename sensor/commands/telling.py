@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from sensor.totals import Account, Totals
 
 KERNEL_RING = "dropped_kernel_ring"  # beside layout.COUNTERS
-LOST = (KERNEL_RING, "dropped_table_full")
+SHED = "dropped_shed"  # as well: left out before the loop, in a stated order
+LOST = (KERNEL_RING, SHED, "dropped_table_full")
 TELL_EVERY_S = 60.0
 DRAIN_EVERY_S = 1.0
 WAIT_S = 1.0  # for another process's lock on the store; then what is to be stored waits in the spool
@@ -153,7 +154,7 @@ class Told:
 
     def account(self, account: Account) -> None:
         """What became of the frames so far: remembers when any were lost, and tells of it once a minute."""
-        counters = {**account.counters, KERNEL_RING: account.source.dropped}
+        counters = {**account.counters, SHED: account.source.shed, KERNEL_RING: account.source.dropped}
         self._losses.note(account.source.time_ns, sum(counters[name] for name in LOST))
         self._last, self._counters = account, counters
         self._metrics.account(account, time.time_ns())

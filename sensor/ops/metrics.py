@@ -73,6 +73,7 @@ def _of_account(account: Account) -> Iterable[Family]:
         what, _, reason = name.partition("_")
         frames.append(((("class", what), ("reason", reason)), count))
     frames.append(((("class", "dropped"), ("reason", "kernel_ring")), source.dropped))
+    frames.append(((("class", "dropped"), ("reason", "shed")), source.shed))
     yield "frames_total", "counter", "What became of every frame that the kernel saw; they add up.", frames
     yield _one("frames_seen_total", "counter", "Frames that the kernel saw.", source.seen)
     yield _one("frames_waiting", "gauge", "Frames that wait in the ring.", source.waiting)

@@ -14,6 +14,7 @@ def main() -> None:
     """Compiles what is not compiled yet; takes a minute or two the first time."""
     from sensor.capture.blocks import NOTED, walk_block  # noqa: PLC0415 - after the kernel, which says where compiled code is kept
     from sensor.capture.mirror import MirrorWindow  # noqa: PLC0415 - as above
+    from sensor.capture.shedding import BULK, shed  # noqa: PLC0415 - as below
 
     made = setup.read(None)
     for _ in range(2):
@@ -32,6 +33,7 @@ def main() -> None:
         np.zeros(len(NOTED), np.int64),
     )  # fmt: skip
     MirrorWindow().look(ring, rows[:0])
+    shed(ring, rows, 0, BULK)
     print(f"wardwatch: compiled code is at hand ({layout.FLOW.itemsize} bytes a flow)")  # noqa: T201 - says that it is done
 
 

@@ -106,3 +106,23 @@ def test_two_hangups_and_a_stop_at_once(port: Mirror) -> None:
     assert done.status == 0, done.err
     sums = accounted(done)
     assert sums["frames"] == sums["classified"] + sums["ignored"] + sums["dropped"]
+
+
+def test_under_overload_bulk_is_left_out_first_and_all_is_accounted_for(port: Mirror, tmp_path: Path) -> None:
+    """The sensor stands still until its small ring is nearly full, and then finds it so."""
+    config, out = tmp_path / "small.toml", tmp_path / "flows"
+    config.write_text(CONFIG.read_text("utf-8") + "\n[capture]\nring_mebibytes = 4\n", "utf-8")
+    with watching(port, "--no-store", "--config", config, "--flows", out) as watch:
+        held = processes(port)
+        for one in held:
+            os.kill(one, signal.SIGSTOP)
+        port.send(CAPTURE, "--topspeed")
+        for one in held:
+            os.kill(one, signal.SIGCONT)
+        watch.wait_for("m1: overload: ")
+        port.send(CAPTURE, "--pps", "8000")
+        watch.wait_for("m1: overload is over")
+        done = watch.stop()
+    sums = accounted(done)
+    assert sums["frames"] == 2 * FRAMES == sums["classified"] + sums["ignored"] + sums["dropped"]
+    assert " shed" in done.err

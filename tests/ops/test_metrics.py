@@ -45,7 +45,7 @@ def test_prometheus_reads_them_and_frames_add_up() -> None:
     metrics.episode(make.episode(app=None, candidates=("messenger", "whatsapp")))
     found = parsed(metrics.text())
     frames = {labels: value for (name, labels), value in found.items() if name == "wardwatch_frames_total"}
-    assert len(frames) == len(COUNTERS) + 1
+    assert len(frames) == len(COUNTERS) + 2
     assert sum(frames.values()) == SEEN == value_of(metrics.text(), "frames_seen_total", {})
     label = (("activity", "messaging"), ("app", "whatsapp"), ("interface", "m1"), ("verdict", "violation"))
     assert found["wardwatch_episodes_total", label] == 2
