@@ -8,10 +8,12 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi import Query as Parameter
 from pydantic import Field
 
+from api.problems import Problem
 from api.signed_in import SignedInUser, state_of
 from api.v1.made import sent, shape
 from api.v1.sessions import Name, NewPassword
-from api.v1.shapes import CONFLICT, Sent, Taken, Time
+from api.v1.shapes import CHANGED, CONFLICT, Sent, Taken, Time
+from api.v1.violations import IfMatch
 from sensor.services.accounts import Account, KeyInfo
 from sensor.services.audit import Entry
 from sensor.services.people import Right, Role
@@ -82,13 +84,38 @@ def add_user(request: Request, response: Response, asking: SignedInUser, body: N
     return sent(accounts.one(asking.who, body.name))
 
 
-@router.patch("/users/{name}", tags=["users"], summary="Change a user", response_model=AccountShape, responses=CONFLICT)
-def change_user(request: Request, asking: SignedInUser, name: UserName, body: UserChange) -> Any:
+@router.get("/users/{name}", tags=["users"], summary="One user", response_model=AccountShape)
+def one_user(request: Request, response: Response, asking: SignedInUser, name: UserName) -> Any:
+    found = state_of(request).desk.accounts.one(asking.who, name)
+    response.headers["ETag"] = f'"{found.changed_ns}"'
+    return sent(found)
+
+
+@router.patch("/users/{name}", tags=["users"], summary="Change a user", response_model=AccountShape, responses=CHANGED)
+def change_user(
+    request: Request,
+    response: Response,
+    asking: SignedInUser,
+    name: UserName,
+    body: UserChange,
+    if_match: IfMatch = None,
+) -> Any:
     """They are signed out. Nobody takes their own role away, or disables themselves."""
     accounts = state_of(request).desk.accounts
-    accounts.change(asking.who, name, role=None if body.role is None else Role(body.role), disabled=body.disabled,
-                    password=body.password)  # fmt: skip
-    return sent(accounts.one(asking.who, name))
+    accounts.one(asking.who, name)
+    if if_match is None:
+        raise Problem(428, "if-match-needed", "send the ETag that was seen as If-Match")
+    seen = if_match.strip().strip('"')
+    role = None if body.role is None else Role(body.role)
+    done = seen.isascii() and seen.isdigit() and len(seen) < 20 and accounts.change(
+        asking.who, name, seen_ns=int(seen), role=role, disabled=body.disabled, password=body.password
+    )  # fmt: skip
+    found = accounts.one(asking.who, name)
+    etag = f'"{found.changed_ns}"'
+    if not done:
+        raise Problem(412, "changed-meanwhile", "somebody else changed it meanwhile", headers={"ETag": etag})
+    response.headers["ETag"] = etag
+    return sent(found)
 
 
 @router.get("/keys", tags=["keys"], summary="One's own API keys; an admin sees all", response_model=list[KeyShape])

@@ -107,7 +107,7 @@ def visibility(
     asking: SignedInUser,
     network: Annotated[str | None, Parameter(max_length=500)] = None,
     kind: Annotated[
-        Literal["ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy"] | None, Parameter()
+        Literal["ech", "encrypted_dns", "private_relay", "vpn", "tor", "chat_proxy", "outdated"] | None, Parameter()
     ] = None,
     since: Since = None,
     until: Until = None,

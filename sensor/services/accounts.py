@@ -9,7 +9,7 @@ import secrets
 import threading
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -66,6 +66,7 @@ class Account:
     role: str
     disabled: bool
     recorded_ns: int
+    changed_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,24 +131,35 @@ class Accounts:
         who: Who,
         name: str,
         *,
+        seen_ns: int,
         role: Role | None = None,
         disabled: bool | None = None,
         password: str | None = None,
-    ) -> None:
-        """What is None stays. Nobody shuts themselves out. Raises ForbiddenError, ConflictError, NotFoundError, InvalidError."""
-        who.require(Right.ADMIN)
+    ) -> bool:
+        """What is None stays; `seen_ns` is `Account.changed_ns` as it was seen. False: it was changed meanwhile.
+
+        Nobody shuts themselves out. Raises ForbiddenError, ConflictError, NotFoundError, InvalidError.
+        """
+        self.one(who, name)
         if name == who.name and (disabled or (role is not None and role is not who.role)):
             raise ConflictError("another admin has to do this to you")
+        values: dict[str, Any] = {}
         if password is not None:
-            self.set_password(who.name, name, password)
+            self._check_password(name, password)
+            values["password_hash"] = self._hash(password)
         if role is not None:
-            self.set_role(who.name, name, role)
+            values["role"] = role.value
         if disabled is not None:
-            self.disable(who.name, name, disabled=disabled)
+            values["disabled"] = int(disabled)
+        told = {"password_hash": "password", "role": "role", "disabled": "disabled"}
+        what = f"user changed: {', '.join(told[key] for key in values)}" if values else "user changed: nothing"
+        return self._access.change_user(name, what, who.name, seen_ns=seen_ns, **values)
 
     def all(self) -> tuple[Account, ...]:
         """All users, for the command line."""
-        return tuple(Account(one.name, one.role, one.disabled, one.recorded_ns) for one in self._access.users())
+        return tuple(
+            Account(one.name, one.role, one.disabled, one.recorded_ns, one.changed_ns) for one in self._access.users()
+        )
 
     def disable(self, actor: str, name: str, *, disabled: bool = True) -> None:
         """They cannot come in any more, and are out at once. Raises NotFoundError."""
@@ -308,7 +320,7 @@ class Accounts:
         sees_all = user.role in self._settings.identities and Right.READ in rights
         return Who(user.name, Role(user.role), rights, frozenset(one.device_id for one in held), sees_all)
 
-    def _change(self, name: str, what: str, actor: str, **values: object) -> None:
+    def _change(self, name: str, what: str, actor: str, **values: Any) -> None:
         if not self._access.change_user(name, what, actor, **values):
             raise NotFoundError(f"there is no user {name!r}")
 

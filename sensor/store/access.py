@@ -97,11 +97,13 @@ class Access:
 
         return self._write(write)
 
-    def change_user(self, name: str, what: str, actor: str, **values: Any) -> bool:
-        """Change columns of a user, and end their sessions. False where there is no such user."""
+    def change_user(self, name: str, what: str, actor: str, *, seen_ns: int | None = None, **values: Any) -> bool:
+        """Change columns of a user, and end their sessions. False where there is none, or none as it was at `seen_ns`."""
 
         def write(connection: Connection) -> bool:
             statement = update(users).where(users.c.name == printable(name))
+            if seen_ns is not None:
+                statement = statement.where(users.c.changed_ns == seen_ns)
             done = connection.execute(statement.values(changed_ns=time.time_ns(), **values)).rowcount
             if not done:
                 return False

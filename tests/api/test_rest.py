@@ -144,18 +144,24 @@ def test_users_are_made_and_shut_out_by_admins(app: FastAPI, admin: Visitor, off
     with Visitor(app) as nina:
         nina.sign_in("nina", new["password"])
         assert nina.get("/api/v1/session").json()["rights"] == ["read"]
-        assert admin.patch("/api/v1/users/nina", json={"disabled": True}).json()["disabled"] is True
+        assert admin.patch("/api/v1/users/nina", json={"disabled": True}).status_code == 428
+        seen = {"If-Match": admin.get("/api/v1/users/nina").headers["etag"]}
+        changed = admin.patch("/api/v1/users/nina", json={"disabled": True}, headers=seen)
+        assert changed.json()["disabled"] is True
+        late = admin.patch("/api/v1/users/nina", json={"disabled": False}, headers=seen)
+        assert (late.status_code, late.headers["etag"]) == (412, changed.headers["etag"])
         assert nina.get("/api/v1/session").status_code == 401
         assert nina.post("/api/v1/session", json=new | {"role": None}).status_code == 422
         answer = nina.post("/api/v1/session", json={"name": "nina", "password": new["password"]})
         assert answer.status_code == 401
-    assert admin.patch("/api/v1/users/ada", json={"disabled": True}).status_code == 409
-    assert admin.patch("/api/v1/users/ada", json={"role": "viewer"}).status_code == 409
-    assert admin.patch("/api/v1/users/nobody", json={"role": "viewer"}).status_code == 404
+    seen = {"If-Match": admin.get("/api/v1/users/ada").headers["etag"]}
+    assert admin.patch("/api/v1/users/ada", json={"disabled": True}, headers=seen).status_code == 409
+    assert admin.patch("/api/v1/users/ada", json={"role": "viewer"}, headers=seen).status_code == 409
+    assert admin.patch("/api/v1/users/nobody", json={"role": "viewer"}, headers=seen).status_code == 404
     told = admin.get("/api/v1/audit", params={"kind": "admin", "limit": 500}).json()["entries"]
     assert [one["content"]["what"] for one in told if one["content"]["user"] == "nina"] == [
         "user added",
-        "user disabled",
+        "user changed: disabled",
     ]
     assert "another long" not in json.dumps(told)
 
