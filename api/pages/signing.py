@@ -32,7 +32,7 @@ def sign_in_page(page: AnyFrame, next: str = "/") -> Response:  # noqa: A002 - t
     """The form; who is signed in already goes on."""
     if page.asking is not None:
         return go(next)
-    return page.render("sign_in.html", next=local(next), name="", wrong="", oidc=_oidc(page))
+    return page.render("sign_in.html", next=local(next), name="", wrong="")
 
 
 @router.post("/sign-in")
@@ -44,13 +44,12 @@ def sign_in(request: Request, page: AnyFrame, name: Text = "", password: Text = 
         session = state.desk.accounts.sign_in(name, password, request.client.host if request.client else "")
     except SignInError:
         wrong = page.language.gettext("The name or the password is wrong.")
-        return page.render("sign_in.html", status=401, next=local(next), name=name, wrong=wrong, oidc=_oidc(page))
+        return page.render("sign_in.html", status=401, next=local(next), name=name, wrong=wrong)
     except BlockedError as error:
         wrong = page.language.say("Too many failed attempts. Wait {length}, and try again.",
                                   length=page.clock.length(error.wait_s * 1_000_000_000))  # fmt: skip
         headers = {"Retry-After": str(error.wait_s)}
-        return page.render("sign_in.html", status=429, headers=headers, next=local(next), name=name, wrong=wrong,
-                           oidc=_oidc(page))  # fmt: skip
+        return page.render("sign_in.html", status=429, headers=headers, next=local(next), name=name, wrong=wrong)
     answer = go(next)
     set_cookie(answer, session, state.settings.session_hours * 3600)
     return answer
@@ -113,7 +112,3 @@ def _welcome(page: Frame, token: str, name: str, wrong: str) -> Response:
     said = "" if role is None else page.words.of(ROLES, role.value)
     status = 422 if wrong else 200 if role else 403
     return page.render("welcome.html", status=status, token=token, role=said, name=name, wrong=wrong)
-
-
-def _oidc(page: Frame) -> str:
-    return "" if page.desk.setup.settings.api.oidc is None else "/oidc/sign-in"
