@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FUZZ_STAMP := $(VENV)/.installed-fuzz
+TEST_PROCESSES ?= auto
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 
@@ -19,8 +20,9 @@ $(STAMP): requirements.lock pyproject.toml .ci/setup
 demo: setup
 	@$(BIN)/python -m pcaps.demo
 
+# One process for each core; the tests of a file stay together. Both must list them in one order, which sets decide by hashes.
 test: setup
-	$(BIN)/python -m pytest
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 check: format lint types imports test
 
