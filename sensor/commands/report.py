@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ LINK = "report"
 
 def run(options: argparse.Namespace) -> int:
     """Writes report.html, report.pdf and the numbers into a folder. The exit status is 0."""
+    from sensor.proof import making
     from sensor.proof.report import numbers, page
     from sensor.proof.report.words import words
     from sensor.services.pseudonyms import SECRET, Pseudonyms
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         pseudonym = Pseudonyms(store.lookup.secret(SECRET)).of
         found = numbers.collect(store, made, asked, pseudonym)
         store.link(
-            LINK, {"actor": getpass.getuser(), "from": str(first), "to": str(last), "network": options.network or ""}
+            LINK, {"actor": making.actor(), "from": str(first), "to": str(last), "network": options.network or ""}
         )
     about = page.About(
         made.settings.site.name, VERSION, datetime.fromtimestamp(time.time(), UTC).astimezone(ZoneInfo(zone))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
+import os
 import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
@@ -85,8 +86,16 @@ def pack(request: Request, ids: Sequence[str]) -> Made:
     }
     data = packing.made(parts.files, about, request.signer)
     digest = hashlib.sha256(data).hexdigest()
-    store.link(LINK, {"actor": request.actor or getpass.getuser(), "episodes": found, "sha256": digest})
+    store.link(LINK, {"actor": request.actor or actor(), "episodes": found, "sha256": digest})
     return Made(data, tuple(found), sum(one["frames"] for one in parts.captures), tuple(parts.missing))
+
+
+def actor() -> str:
+    """Who runs this; a container may know a number only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _add_snapshots(request: Request, stored: StoredEpisode, parts: _Parts) -> None:
