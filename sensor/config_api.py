@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from sensor import config_values as values
-from sensor.settings_api import ApiSettings, OidcSettings
+from sensor.settings_api import ApiSettings
 from sensor.toml_table import WrongValueError
 
 if TYPE_CHECKING:
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 KEYS: Final = (
     "address", "port", "certificate", "key", "public_url", "hosts", "proxies", "session_hours", "idle_minutes",
-    "unmask_hours", "second_person", "identities", "pseudonym_days", "requests_per_minute", "body_kibibytes", "oidc",
+    "unmask_hours", "second_person", "identities", "pseudonym_days", "requests_per_minute", "body_kibibytes",
 )  # fmt: skip
 ROLES: Final = ("viewer", "officer", "auditor", "admin")
-OIDC_KEYS: Final = ("issuer", "client_id", "secret_file", "claim", "roles")
 
 
 def read(table: Table, folder: Path) -> ApiSettings:
@@ -44,20 +43,6 @@ def read(table: Table, folder: Path) -> ApiSettings:
         pseudonym_days=table.one("pseudonym_days", values.whole(0, 3660), default.pseudonym_days),
         requests_per_minute=table.one("requests_per_minute", values.whole(10, 1_000_000), default.requests_per_minute),
         body_kibibytes=table.one("body_kibibytes", values.whole(16, 65536), default.body_kibibytes),
-        oidc=_oidc(table.table("oidc", OIDC_KEYS), folder) if "oidc" in table else None,
-    )
-
-
-def _oidc(table: Table, folder: Path) -> OidcSettings:
-    secret = _file(table, "secret_file", folder)
-    if secret is None:
-        raise table.wrong("secret_file", "is missing")
-    return OidcSettings(
-        issuer=table.one("issuer", web_address),
-        client_id=table.one("client_id", values.text),
-        secret_file=secret,
-        claim=table.one("claim", values.text, "groups"),
-        roles=table.pairs("roles", values.text, values.member("role", ROLES)),
     )
 
 

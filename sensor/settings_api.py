@@ -11,17 +11,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class OidcSettings:
-    """Sign-in at an OpenID Connect provider. `roles`: (value of `claim`, role)."""
-
-    issuer: str
-    client_id: str
-    secret_file: Path
-    claim: str = "groups"
-    roles: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class ApiSettings:
     """`hosts`: names by which it may be asked, beside those of the loopback; `proxies`: addresses whose X-Forwarded-* counts."""
 
@@ -40,7 +29,6 @@ class ApiSettings:
     pseudonym_days: int = 0  # 0: pseudonyms never change
     requests_per_minute: int = 600
     body_kibibytes: int = 256
-    oidc: OidcSettings | None = None
 
     @property
     def all_hosts(self) -> frozenset[str]:
