@@ -88,21 +88,23 @@ class ColumnCache:
 
     def current(self) -> Columns:
         """The columns as the store is now. The first call reads it all."""
-        with translated(self._place), self._engine.connect().execution_options(**READING) as connection:
+        with translated(self._place):
             known = self._columns
-            changed_ns, removed = _mark(connection)
-            if known is not None and (known.changed_ns, known.removed) == (changed_ns, removed):
-                return known
-            with self._lock:
-                known = self._columns
+            if known is not None:
+                with self._engine.connect().execution_options(**READING) as connection:
+                    if _mark(connection) == (known.changed_ns, known.removed):
+                        return known
+            # What is looked at begins after the lock is held: an older look would take back what another thread has put in.
+            with self._lock, self._engine.connect().execution_options(**READING) as connection:
+                known, (changed_ns, removed) = self._columns, _mark(connection)
                 if known is None or known.removed != removed:
-                    made = _whole(connection, changed_ns, removed, 0 if known is None else known.version + 1)
-                elif known.changed_ns == changed_ns:
-                    return known
-                else:
-                    made = _renewed(connection, known, changed_ns)
-                self._columns = made
-                return made
+                    self._columns = _whole(connection, changed_ns, removed, 0 if known is None else known.version + 1)
+                elif known.changed_ns != changed_ns:
+                    self._columns = _renewed(connection, known, changed_ns)
+                made: Columns | None = self._columns
+        if made is None:
+            raise AssertionError("unreachable")
+        return made
 
 
 def _mark(connection: Connection) -> tuple[int, str]:

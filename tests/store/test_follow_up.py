@@ -148,6 +148,32 @@ def test_columns_that_were_kept_up_are_those_that_are_read_anew(url: str, store:
         assert all((known.data[name] == column).all() for name, column in shown.items())  # who has them keeps them
 
 
+def test_columns_that_many_threads_ask_for_are_never_older_than_what_was_written_before(store: Store) -> None:
+    id_ = stored(store)
+    version, wrong = [0], []
+    over = threading.Event()
+
+    def reader() -> None:
+        while not over.is_set():
+            least = version[0]
+            seen = store.columns.current().version
+            if seen < least:
+                wrong.append((seen, least))
+
+    readers = [threading.Thread(target=reader) for _ in range(4)]
+    version[0] = store.columns.current().version
+    for one in readers:
+        one.start()
+    for number in range(25):
+        store.follow_up.change([Target(id_, number)], Order(Action.NOTE, note="again"), "ana")
+        version[0] = store.columns.current().version
+    over.set()
+    for one in readers:
+        one.join()
+    assert not wrong
+    assert len(store.columns.current()) == 1
+
+
 def test_two_officers_at_once_one_wins_and_the_other_is_told(url: str, store: Store) -> None:
     ids = [stored(store, start, start + 1) for start in range(0, 400, 20)]
     results: dict[str, list[Result]] = {}
