@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 
 from api.pages.filters import Filters
 from api.pages.frame import Frame, SignedFrame
+from api.pages.timeline import MOST, timeline
 from api.pages.visibility import blind_stretches
 from sensor.services.novelty import Novelty, novelty
 from sensor.services.query import OPEN, Query, day_span
@@ -21,6 +22,7 @@ router = APIRouter()
 MOST_URGENT: Final = 8
 COMPARED_NS: Final = 90 * 86_400_000_000_000  # what is new is new against these ninety days
 MOST_BARS: Final = 5
+AXIS: Final = ("00", "06", "12", "18", "24")  # hours under the timeline
 GRAVEST_FIRST: Final = ("high", "medium", "low", "information")
 
 
@@ -58,6 +60,7 @@ def today(page: SignedFrame, day: str = "") -> Response:
     severities = {one.value: one.count for one in facets["severity"].values}
     open_today = sum(one.count for one in facets["state"].values if one.value in OPEN)
     visibility = page.desk.status.visibility(page.who, since_ns=begin_ns, until_ns=end_ns)
+    stretches = blind_stretches(page.words, visibility.hours)
     newest = next((one.value for one in _facet(waiting, "day").values), "")
     return page.render(
         "today.html",
@@ -78,9 +81,11 @@ def today(page: SignedFrame, day: str = "") -> Response:
         apps=_shares(page, shown, facets["app"], "app"),
         is_first_day=not new.earlier,
         firsts=_firsts(page, new, shown) if new.earlier else [],
+        timeline=timeline(_rows(page, begin_ns, end_ns), stretches, (begin_ns, end_ns)),
+        axis=AXIS,
         hours_known=len(visibility.hours),
         blind=sum(not hour.seen for hour in visibility.hours),
-        stretches=blind_stretches(page.words, visibility.hours),
+        stretches=stretches,
         pulse=page.desk.status.pulse(page.who),
         filters=_filters(shown),
     )
@@ -88,6 +93,11 @@ def today(page: SignedFrame, day: str = "") -> Response:
 
 def _of(page: Frame, *, with_facets: bool = True, **narrowed: Any) -> Page:
     return page.desk.violations.page(page.who, Query(**narrowed), limit=1, with_facets=with_facets)
+
+
+def _rows(page: Frame, begin_ns: int, end_ns: int) -> tuple[Violation, ...]:
+    query = Query(since_ns=begin_ns, until_ns=end_ns)
+    return page.desk.violations.page(page.who, query, limit=MOST, with_facets=False).rows
 
 
 def _facet(found: Page, name: str) -> Facet:
