@@ -172,6 +172,24 @@ def test_the_morning_by_keyboard_alone(officer: Callable[..., Officer], desk: De
         keys.press("Enter")
     assert desk.violations.one(OFFICER, id_).violation.state == "acknowledged"
 
+    one.tab_to("#make-exception")
+    with page.expect_navigation():
+        keys.press("Enter")
+    one.tab_to('#exception input[name="reason"]')
+    keys.type(REASON)
+    one.tab_to('#exception button[value="look"]')
+    with page.expect_navigation():
+        keys.press("Enter")
+    one.tab_to('#exception button[value="make"]')
+    with page.expect_navigation():
+        keys.press("Enter")
+    assert [made.reason for made in desk.exceptions.listed(OFFICER)] == [REASON]
+
+    one.open("/violations?app=zoom")
+    one.tab_to('a[href^="/violations.csv"]')
+    with page.expect_download() as waiting:
+        keys.press("Enter")
+    assert Path(waiting.value.path()).read_text("utf-8").startswith("id,")
     one.open("/violations?app=zoom")
     keys.press("j")
     keys.press("c")
