@@ -53,3 +53,8 @@ def sqlite_store(place: Path) -> Iterator[Store]:
         opened.append((), snapshots=KNOWN)
         yield opened
         assert opened.audit().faults == [], "whatever was written, the chain covers it"
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named by what they are for: some are made by chance, and all processes have to call a test the same."""
+    return argname if isinstance(val, bytes) else None
