@@ -72,7 +72,7 @@ class Exports:
         places = np.arange(rows.high - rows.low) if mask is None else np.flatnonzero(mask)
         if len(places) > MAX_ROWS:
             raise InvalidError(f"finds {len(places)} rows, more than the {MAX_ROWS} that one file takes", "since")
-        devices = rows.columns.words["device"].texts
+        devices = rows.texts("device")
         seen = any(who.sees(devices[code]) for code in np.unique(rows.column("device")[places]))
         asked = {name: value for name in query.__slots__ if (value := getattr(query, name))}
         self._material.recorder.read(who, "export", [], identities=seen, form=form, rows=len(places), query=asked)

@@ -60,7 +60,7 @@ class Overview:
             raise InvalidError(f"is not between 1 and {MAX_PAGE}", "limit")
         rows = self._material.narrowed(who, replace(query, outcomes=EVERYTHING))
         mask = rows.all_but()
-        device, texts = _kept(rows, "device", mask), rows.columns.words["device"].texts
+        device, texts = _kept(rows, "device", mask), rows.texts("device")
         violates, is_open = violates_and_open(rows, mask)
         sums = [np.bincount(device[which], minlength=len(texts)) for which in (violates, is_open, slice(None))]
         start = _kept(rows, "start_ns", mask)
@@ -132,7 +132,7 @@ class Overview:
         """The configured networks, and those that something is stored of. Of excluded ones there are only counts of hidden flows."""
         who.require(Right.READ)
         rows = self._material.narrowed(who, Query(outcomes=EVERYTHING))
-        texts = rows.columns.words["network"].texts
+        texts = rows.texts("network")
         sums = _sums(rows, rows.column("network"), len(texts))
         hidden: dict[str, int] = {}
         for one in self._material.store.sightings():
@@ -152,7 +152,7 @@ class Overview:
         """Apps that were seen or that the policy names, most violations first; an episode with candidates counts for each."""
         who.require(Right.READ)
         rows = self._material.narrowed(who, Query(outcomes=EVERYTHING))
-        keys = rows.columns.words["app_key"].texts
+        keys = rows.texts("app_key")
         policy = self._material.setup.settings.policy
         standing = dict.fromkeys(policy.disallowed, "disallowed") | dict.fromkeys(policy.approved, "approved")
         codes: dict[str, list[int]] = {app: [] for app in standing}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +16,7 @@ import numpy as np
 from sensor.config_values import to_ns
 from sensor.model import Activity, Outcome, Severity
 from sensor.services.errors import InvalidError
-from sensor.store.columns import OUTCOMES, STATES, is_in
+from sensor.store.columns import CELL, OUTCOMES, STATES, is_in
 from sensor.store.follow_records import State
 from sensor.store.views import concerns
 
@@ -67,25 +67,57 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """Rows `low` to `high` of the columns, and of these the masks of each filter that narrows."""
+    """Rows `low` to `high` of the columns, and the masks of each filter that narrows them: of rows, or of cells."""
 
     columns: Columns
     low: int
     high: int
     masks: Mapping[str, Mask]
-    total: Mask | None  # what every filter lets through; None: all of them
+    cells: Mapping[str, Mask]
+    kept: dict[str, Any] = field(default_factory=dict)
 
     def column(self, name: str) -> NDArray[Any]:
         return self.columns.data[name][self.low : self.high]
 
+    def texts(self, name: str) -> list[str]:
+        """What the codes of a column stand for, as far as they go now: another thread may be adding some."""
+        return self.columns.words[name].texts.copy()
+
     def all_but(self, left_out: str = "") -> Mask | None:
         """Rows that every filter but one lets through; None: all of them."""
-        return _all_of(self.masks, left_out) if left_out in self.masks else self.total
+        name = left_out if left_out in self.masks or left_out in self.cells else ""
+        if name not in self.kept:
+            self.kept[name] = self._rows(name)
+        return self.kept[name]
+
+    def _rows(self, left_out: str) -> Mask | None:
+        found, cells = _all_of(self.masks, left_out), _all_of(self.cells, left_out)
+        if cells is None:
+            return found
+        chosen = cells[self.column("cell")]
+        return chosen if found is None else found & chosen
+
+    def counts(self, facet: str, column: str, size: int) -> NDArray[np.int64]:
+        """How often each code of a column is there, this facet's own choice left aside."""
+        if column not in CELL:
+            mask, codes = self.all_but(facet), self.column(column)
+            return np.bincount(codes if mask is None else codes[mask], minlength=size)
+        table = self.columns.cells.table()
+        if "counted" not in self.kept:
+            mask, codes = _all_of(self.masks, ""), self.column("cell")
+            counted = np.bincount(codes if mask is None else codes[mask], minlength=len(table[column]))
+            self.kept["counted"] = counted
+        # Another thread may have numbered a new combination meanwhile: none of these rows has it.
+        counted, codes = self.kept["counted"], table[column]
+        cells = _all_of(self.cells, facet)
+        most = min(len(counted), len(codes)) if cells is None else min(len(counted), len(codes), len(cells))
+        weights = counted[:most] if cells is None else counted[:most] * cells[:most]
+        return np.bincount(codes[:most], weights, size).astype(np.int64)  # exact up to 2**53
 
 
 def checked(query: Query) -> Query:
     """Raises InvalidError where a value can be none."""
-    for field, values, known in (
+    for name, values, known in (
         ("activity", query.activities, [one.label for one in Activity]),
         ("severity", query.severities, [one.label for one in Severity]),
         ("state", query.states, [one.value for one in State]),
@@ -93,7 +125,7 @@ def checked(query: Query) -> Query:
     ):
         for value in values:
             if value not in known:
-                raise InvalidError(f"{value!r} is none of {', '.join(known)}", field)
+                raise InvalidError(f"{value!r} is none of {', '.join(known)}", name)
     for day in query.days:
         _day(day)
     if len(query.text) > MAX_TEXT:
@@ -111,14 +143,17 @@ def narrowed(columns: Columns, query: Query, terms: Terms, zone: str) -> Narrowe
     words = columns.words
     masks: dict[str, Mask] = {}
 
+    table = columns.cells.table()
+    cells: dict[str, Mask] = {}
+
     def coded(name: str, column: str, codes: Collection[int]) -> None:
-        masks[name] = _among(data[column], codes)
+        cells[name] = _among(table[column], codes)
 
     coded("outcome", "outcome", [OUTCOMES.index(Outcome(one)) for one in query.outcomes])
     if query.networks:
         coded("network", "network", _codes(words["network"].codes, query.networks))
     if query.apps:
-        coded("app", "app_key", [code for key, code in words["app_key"].codes.items()
+        coded("app", "app_key", [code for key, code in words["app_key"].codes.copy().items()
                                  if any(concerns(key, app) for app in query.apps)])  # fmt: skip
     if query.activities:
         coded("activity", "activity", [one for one in Activity if one.label in query.activities])
@@ -127,14 +162,14 @@ def narrowed(columns: Columns, query: Query, terms: Terms, zone: str) -> Narrowe
     if query.states:
         coded("state", "state", [number for number, one in enumerate(STATES) if one.value in query.states])
     if query.devices:
-        coded("device", "device", _codes(words["device"].codes, terms.devices))
+        masks["device"] = _among(data["device"], _codes(words["device"].codes, terms.devices))
     if query.days:
         masks["day"] = _in_days(data["start_ns"], query.days, zone)
     if terms.assigned is not None:
         masks["assignee"] = _with_ids(data, terms.assigned)
     if query.text:
-        masks["text"] = _with_text(data, columns, terms)
-    return Narrowed(columns, low, high, masks, _all_of(masks, ""))
+        masks["text"] = _with_text(data, columns, terms, table)
+    return Narrowed(columns, low, high, masks, cells)
 
 
 def _all_of(masks: Mapping[str, Mask], left_out: str) -> Mask | None:
@@ -170,11 +205,14 @@ def _in_days(start_ns: NDArray[np.int64], days: Collection[str], zone: str) -> M
     return mask
 
 
-def _with_text(data: Mapping[str, NDArray[Any]], columns: Columns, terms: Terms) -> Mask:
-    mask = _among(data["device"], _codes(columns.words["device"].codes, terms.text_devices))
-    mask |= _among(data["network"], _codes(columns.words["network"].codes, terms.text_networks))
-    mask |= _among(data["app_key"], [code for key, code in columns.words["app_key"].codes.items()
-                                     if any(concerns(key, app) for app in terms.text_apps)])  # fmt: skip
+def _with_text(
+    data: Mapping[str, NDArray[Any]], columns: Columns, terms: Terms, table: Mapping[str, NDArray[Any]]
+) -> Mask:
+    apps = [code for key, code in columns.words["app_key"].codes.copy().items()
+            if any(concerns(key, app) for app in terms.text_apps)]  # fmt: skip
+    cells = _among(table["network"], _codes(columns.words["network"].codes, terms.text_networks))
+    mask = (cells | _among(table["app_key"], apps))[data["cell"]]
+    mask |= _among(data["device"], _codes(columns.words["device"].codes, terms.text_devices))
     return mask | _with_ids(data, terms.text_ids)
 
 

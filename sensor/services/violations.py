@@ -173,16 +173,16 @@ class Violations:
 
     @staticmethod
     def _coded(name: str, chosen: Sequence[str], rows: Narrowed, column: str, label: Callable[[str], str]) -> Facet:
-        texts = rows.columns.words[column].texts
-        counts = _counts(rows, name, column, len(texts))
+        texts = rows.texts(column)
+        counts = rows.counts(name, column, len(texts))
         found = {text: int(count) for text, count in zip(texts, counts, strict=True) if count or text in chosen}
         return Facet(name, _values({text: (label(text), count) for text, count in found.items()}, chosen))
 
     def _apps(self, query: Query, rows: Narrowed) -> Facet:
         """An episode with several candidates counts for each of them."""
-        keys = rows.columns.words["app_key"].texts
+        keys = rows.texts("app_key")
         found: dict[str, int] = dict.fromkeys(query.apps, 0)
-        for key, count in zip(keys, _counts(rows, "app", "app_key", len(keys)).tolist(), strict=True):
+        for key, count in zip(keys, rows.counts("app", "app_key", len(keys)).tolist(), strict=True):
             if count:
                 for app in apps_of(key):
                     found[app] = found.get(app, 0) + count
@@ -191,8 +191,8 @@ class Violations:
 
     def _devices(self, who: Who, query: Query, rows: Narrowed) -> Facet:
         """Those with the most, and those chosen."""
-        texts = rows.columns.words["device"].texts
-        counts = _counts(rows, "device", "device", len(texts))
+        texts = rows.texts("device")
+        counts = rows.counts("device", "device", len(texts))
         most = np.argsort(-counts, kind="stable")[:MOST_DEVICES]
         wanted = {int(code) for code in most if counts[code]}
         ids = self._material.device_ids(who, query.devices) if query.devices else set()
@@ -248,15 +248,8 @@ def _before(rows: Narrowed, places: NDArray[np.int64], after: str) -> int:
     return low
 
 
-def _counts(rows: Narrowed, facet: str, column: str, size: int) -> NDArray[np.int64]:
-    """How often each code is there, this facet's own choice left aside."""
-    mask = rows.all_but(facet)
-    codes = rows.column(column)
-    return np.bincount(codes if mask is None else codes[mask], minlength=size)
-
-
 def _levels(name: str, chosen: Sequence[str], rows: Narrowed, column: str, labels: dict[int, str]) -> Facet:
-    counts = _counts(rows, name, column, max(labels) + 1)
+    counts = rows.counts(name, column, max(labels) + 1)
     found = [(code, label, int(counts[code])) for code, label in labels.items() if counts[code] or label in chosen]
     return Facet(name, tuple(FacetValue(label, label, count, label in chosen) for _, label, count in found))
 

@@ -43,8 +43,10 @@ ROW = np.dtype(
         ("severity", "i1"),
         ("outcome", "i1"),
         ("state", "i1"),
+        ("cell", "<i4"),
     ]
 )
+CELL: Final = ("network", "app_key", "activity", "severity", "outcome", "state")
 NAMES: Final = tuple(ROW.names or ())
 
 
@@ -63,12 +65,30 @@ class Words:
         return found
 
 
+class Cells:
+    """The combinations of values of CELL that there are, numbered: what is counted once by them is summed up by any of them."""
+
+    def __init__(self) -> None:
+        self.codes: dict[tuple[int, ...], int] = {}
+        self._table = np.zeros((0, len(CELL)), np.int64)
+
+    def code(self, key: tuple[int, ...]) -> int:
+        return self.codes.setdefault(key, len(self.codes))
+
+    def table(self) -> dict[str, NDArray[np.int64]]:
+        """The values of each combination, by column."""
+        if len(self._table) != len(self.codes):
+            self._table = np.array(list(self.codes), np.int64).reshape(-1, len(CELL))
+        return dict(zip(CELL, self._table.T, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Rows in the order of start time, then id, oldest first. `outcome` and `state` index OUTCOMES and STATES."""
 
     data: dict[str, NDArray[Any]]
     words: dict[str, Words]
+    cells: Cells
     changed_ns: int = 0
     removed: str = "0"
     version: int = 0  # another one for other contents
@@ -121,11 +141,11 @@ QUERY: Final = select(
 
 
 def _whole(connection: Connection, changed_ns: int, removed: str, version: int) -> Columns:
-    words = {name: Words() for name in CODED}
+    words, cells = {name: Words() for name in CODED}, Cells()
     query = QUERY.where(heads.listed == 1).order_by(heads.start_ns, heads.episode_id)
     result = connection.execution_options(yield_per=CHUNK_ROWS).execute(query)
-    parts = [_rows(some, words) for some in result.partitions(CHUNK_ROWS)]
-    return Columns(_joined(parts), words, changed_ns, removed, version)
+    parts = [_rows(some, words, cells) for some in result.partitions(CHUNK_ROWS)]
+    return Columns(_joined(parts), words, cells, changed_ns, removed, version)
 
 
 def _renewed(connection: Connection, known: Columns, changed_ns: int) -> Columns:
@@ -134,7 +154,7 @@ def _renewed(connection: Connection, known: Columns, changed_ns: int) -> Columns
     # An episode has one listed row at most; what was written of any of its rows is found by its id.
     listed = [row for row in rows if row.listed == 1]
     beside = _listed(connection, sorted({row.episode_id for row in rows} - {row.episode_id for row in listed}))
-    fresh = _in_order(_rows([*listed, *beside], known.words), 0)
+    fresh = _in_order(_rows([*listed, *beside], known.words, known.cells), 0)
     gone = np.flatnonzero(is_in(known.data["id"], np.array(sorted({row.episode_id.encode() for row in rows}), "S32")))
     data = _replaced(known.data, fresh, gone)
     return replace(known, data=data, changed_ns=changed_ns, version=known.version + 1)
@@ -192,7 +212,7 @@ def is_in(ids: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.bool_]:
     return found
 
 
-def _rows(rows: Sequence[Any], words: dict[str, Words]) -> dict[str, NDArray[Any]]:
+def _rows(rows: Sequence[Any], words: dict[str, Words], cells: Cells) -> dict[str, NDArray[Any]]:
     outcomes = {one.value: number for number, one in enumerate(OUTCOMES)}
     states = {one.value: number for number, one in enumerate(STATES)}
     columns: list[Iterable[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 12
@@ -203,13 +223,14 @@ def _rows(rows: Sequence[Any], words: dict[str, Words]) -> dict[str, NDArray[Any
         "id": [text.encode() for text in id_],
         "lineage": lineage,
         "device": map(words["device"].code, device),
-        "app_key": map(words["app_key"].code, app_key),
-        "network": map(words["network"].code, network),
+        "app_key": list(map(words["app_key"].code, app_key)),
+        "network": list(map(words["network"].code, network)),
         "activity": activity,
         "severity": severity,
-        "outcome": map(outcomes.__getitem__, outcome),
+        "outcome": list(map(outcomes.__getitem__, outcome)),
         "state": [states.get(text, 0) for text in state],
     }
+    values["cell"] = map(cells.code, zip(*(values[name] for name in CELL), strict=True))
     return {name: np.array(list(values[name]), ROW[name]) for name in NAMES}
 
 
