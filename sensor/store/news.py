@@ -68,13 +68,13 @@ def news(engine: Engine, after: Place, limit: int) -> News:
 def _episodes(connection: Connection, places: list[tuple[str, int]]) -> Iterable[Episode]:
     """Those that show under these ids now, each once, the oldest first."""
     roots: dict[tuple[str, int], None] = {}
-    for some in chunks(dict.fromkeys(places)):
-        query = select(heads.episode_id, heads.lineage_id, heads.merged_into)
-        found = {
-            (row.episode_id, row.lineage_id): (row.merged_into or row.episode_id, row.lineage_id)
-            for row in connection.execute(query.where(tuple_(heads.episode_id, heads.lineage_id).in_(some)))
-        }
-        roots |= {found[place]: None for place in some if place in found}
+    wanted = dict.fromkeys(places)
+    found: dict[tuple[str, int], tuple[str, int]] = {}
+    for some in chunks({id_ for id_, _ in wanted}):
+        query = select(heads.episode_id, heads.lineage_id, heads.merged_into).where(heads.episode_id.in_(some))
+        for row in connection.execute(query):  # SQLite reads no index for pairs in a list
+            found[row.episode_id, row.lineage_id] = row.merged_into or row.episode_id, row.lineage_id
+    roots |= {found[place]: None for place in wanted if place in found}
     names = names_of(connection, list(roots))
     for place in _by_age(connection, list(roots)):
         row = connection.execute(current().where(heads.episode_id == place[0], heads.lineage_id == place[1])).first()
