@@ -72,8 +72,8 @@ def _episodes(connection: Connection, places: list[tuple[str, int]]) -> Iterable
     found: dict[tuple[str, int], tuple[str, int]] = {}
     for some in chunks({id_ for id_, _ in wanted}):
         query = select(heads.episode_id, heads.lineage_id, heads.merged_into).where(heads.episode_id.in_(some))
-        for row in connection.execute(query):  # SQLite reads no index for pairs in a list
-            found[row.episode_id, row.lineage_id] = row.merged_into or row.episode_id, row.lineage_id
+        for id_, lineage_id, merged_into in connection.execute(query):  # SQLite reads no index for pairs in a list
+            found[id_, lineage_id] = merged_into or id_, lineage_id
     roots |= {found[place]: None for place in wanted if place in found}
     names = names_of(connection, list(roots))
     for place in _by_age(connection, list(roots)):
