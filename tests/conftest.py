@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,8 @@ from tests.store.make import KNOWN
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+THRESHOLD = gc.get_threshold()
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +61,13 @@ def sqlite_store(place: Path) -> Iterator[Store]:
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes are named by what they are for: some are made by chance, and all processes have to call a test the same."""
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collecting() -> Iterator[None]:
+    """A command that is run in this process has cycles collected rarely; the tests after it would keep what it left."""
+    yield
+    if gc.get_freeze_count() or gc.get_threshold() != THRESHOLD:
+        gc.unfreeze()
+        gc.set_threshold(*THRESHOLD)
+    gc.collect()
