@@ -222,10 +222,10 @@ def _doctor(command: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < float("inf"):
-        raise ValueError
-    return seconds
+    with contextlib.suppress(ValueError):
+        if 0 < (seconds := float(text)) < float("inf"):
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
 
 
 def _outputs(command: argparse.ArgumentParser) -> None:
@@ -249,7 +249,8 @@ def _violations(command: argparse.ArgumentParser) -> None:
         "--since", metavar="TIME", help="starts at or after: 2026-03-02, 2026-03-02T08:00, with or without an offset"
     )
     command.add_argument("--until", metavar="TIME", help="starts before")
-    command.add_argument("--state", help="only in this state of follow-up")
+    states = ["new", "acknowledged", "investigating", "closed"]
+    command.add_argument("--state", choices=states, help="only in this state of follow-up")
     command.add_argument(
         "--outcome", choices=["violation", "review", "unreviewed", "allowed", "all"], default="violation"
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sensor.cli import parser
+from sensor.store.follow_records import State
 from tests.commands.running import CONFIG, wardwatch
 
 if TYPE_CHECKING:
@@ -186,3 +187,18 @@ def test_a_broken_folder_ends_with_2_and_the_place(tmp_path: Path, old: str, new
     assert words in err
     assert "Traceback" not in err
     assert " errors, " in out
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "soon"])
+def test_a_wrong_time_to_look_is_said_in_words_for_people(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["doctor", "eth1", f"--seconds={given}"])
+    assert f"argument --seconds: {given!r} is no number of seconds above 0" in capsys.readouterr().err
+
+
+def test_states_are_those_of_the_follow_up() -> None:
+    """A misspelt one is refused: it would list nothing, as if there were nothing to do."""
+    for state in State:
+        assert parser().parse_args(["violations", "--state", state.value]).state == state.value
+    with pytest.raises(SystemExit):
+        parser().parse_args(["violations", "--state", "close"])

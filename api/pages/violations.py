@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,15 +98,9 @@ def detail_page(
         closings=closings(page),
         assignees=page.desk.follow_up.assignees(page.who) if detail.actions else (),
         done=DONE,
-        usable=partial(usable, pseudonym=device),
         kinds=KINDS,
         strengths_mean=STRENGTHS_MEAN,
     )
-
-
-def usable(display_filter: str, pseudonym: str) -> str:
-    """A display filter that Wireshark takes: without the terms in which a pseudonym stands for an address."""
-    return " && ".join(term for term in display_filter.split(" && ") if pseudonym not in term)
 
 
 def closings(page: Frame) -> list[tuple[str, str]]:

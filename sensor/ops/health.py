@@ -143,6 +143,8 @@ def _directions(mirror: MirrorState) -> Finding:
 
 def _duplicates(window: Window) -> Finding:
     said = f"{window.duplicates} of {window.frames} frames came twice"
+    if not window.frames:
+        return Finding("duplicates", State.UNKNOWN, "no frame to tell it by")
     if window.duplicates > DUPLICATE_SHARE * window.frames:
         fix = "they are dropped and do no harm but load: mirror each port in one place only (not a port and its trunk, nor both ends in both directions)"
         return Finding("duplicates", State.DOUBTFUL, said, fix)
@@ -151,6 +153,8 @@ def _duplicates(window: Window) -> Finding:
 
 def _truncated(window: Window) -> Finding:
     said = f"{window.truncated} of {window.frames} frames are cut short"
+    if not window.frames:
+        return Finding("truncated", State.UNKNOWN, "no frame to tell it by")
     if window.truncated > TRUNCATED_SHARE * window.frames:
         fix = "on the switch: take away the snap length (packet slicing, `mtu` of the mirror session)"
         return Finding("truncated", State.WRONG, said, fix)

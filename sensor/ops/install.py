@@ -128,13 +128,13 @@ def uninstall(*, root: Path, dry_run: bool, purge: bool) -> Iterator[str]:
         elif path.exists():
             if not dry_run:
                 path.unlink()
-            yield f"removed  {path}"
+            yield _said("removed ", "would remove", path, dry_run=dry_run)
     for folder in (ETC, "/var/lib/wardwatch") if purge else ():
         path = root / folder.lstrip("/")
         if path.exists():
             if not dry_run:
                 shutil.rmtree(path)
-            yield f"removed  {path}"
+            yield _said("removed ", "would remove", path, dry_run=dry_run)
     if real:
         yield _run(Command(("systemctl", "daemon-reload"), needed=False), dry_run=dry_run)
 
@@ -148,7 +148,7 @@ def _written(one: File, root: Path, *, dry_run: bool) -> str:
     path = root / one.path.lstrip("/")
     if path.exists() and (one.keep or path.read_text("utf-8") == one.text):
         return f"as it is {path}"
-    what = "changed " if path.exists() else "made    "
+    words = ("changed ", "would change") if path.exists() else ("made    ", "would make")
     if not dry_run:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,11 @@ def _written(one: File, root: Path, *, dry_run: bool) -> str:
             fresh.replace(path)
         except OSError as error:
             raise WardwatchError(f"{path}: cannot be written: {error.strerror}") from error
-    return f"{what} {path}"
+    return _said(*words, path, dry_run=dry_run)
+
+
+def _said(done: str, planned: str, path: Path, *, dry_run: bool) -> str:
+    return f"{planned if dry_run else done} {path}"
 
 
 def _give_to_group(wanted: Sequence[File], root: Path) -> None:

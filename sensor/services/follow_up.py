@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sensor.services.errors import InvalidError, NotFoundError
@@ -30,6 +31,8 @@ __all__ = [
 
 MAX_TARGETS: Final = 1000
 MAX_NOTE: Final = 4000  # characters
+LEAST_DIGITS: Final = 4  # of an id's beginning
+WHOLE_DIGITS: Final = 16  # of an id as the sensor makes it: such a one is not looked up
 
 
 class FollowUp:
@@ -48,6 +51,7 @@ class FollowUp:
             raise InvalidError("names no violation", "targets")
         if len(targets) > MAX_TARGETS:
             raise InvalidError(f"names more than {MAX_TARGETS} violations", "targets")
+        targets = [replace(target, episode_id=self._whole(target.episode_id)) for target in targets]
         if len({target.episode_id for target in targets}) < len(targets):
             raise InvalidError("names a violation twice", "targets")
         if any(not 0 <= target.version < 1 << 31 for target in targets):
@@ -84,9 +88,17 @@ class FollowUp:
             user = self._material.store.access.user(order.assignee)
             if user is None or user.disabled or user.role not in {Role.OFFICER.value, Role.ADMIN.value}:
                 raise InvalidError("is nobody who follows up", "assignee")
-        if order.related and order.related not in self._material.store.lookup.ids_beginning(order.related):
+        related = self._whole(order.related)
+        if related and related not in self._material.store.lookup.ids_beginning(related):
             raise InvalidError("is no violation", "related")
-        return Order(order.action, order.reason, order.assignee, _line(order.note), order.related)
+        return Order(order.action, order.reason, order.assignee, _line(order.note), related)
+
+    def _whole(self, id_: str) -> str:
+        """The id that alone begins so; else what was given, which then names none."""
+        if not LEAST_DIGITS <= len(id_) < WHOLE_DIGITS:
+            return id_
+        found = self._material.store.lookup.ids_beginning(id_, 2)
+        return found[0] if len(found) == 1 else id_
 
 
 def _line(note: str) -> str:

@@ -274,10 +274,15 @@ def _item(number: int, one: Evidence, hide: Callable[[str], str]) -> EvidenceIte
         app=one.match.app,
         rule=one.match.rule,
         strength=one.match.strength.label,
-        wireshark=hide(evidence_filter(one)),
-        wireshark_flow=hide(flow_filter(one.flow)),
+        wireshark=_usable(evidence_filter(one), hide),
+        wireshark_flow=_usable(flow_filter(one.flow), hide),
         packet_id=one.packet_id,
     )
+
+
+def _usable(display_filter: str, hide: Callable[[str], str]) -> str:
+    """A display filter without the terms that name whom it hides: Wireshark takes no pseudonym for an address."""
+    return " && ".join(term for term in display_filter.split(" && ") if hide(term) == term)
 
 
 def _judged(one: Revision) -> Judged:

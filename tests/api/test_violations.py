@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.services.clinic import BEGIN_NS, HOUR_NS
+from tests.store.make import episode
+
 if TYPE_CHECKING:
+    from sensor.services.desk import Desk
     from tests.api.visiting import Visitor
 
 FIRST = f"{1:016x}"
@@ -70,6 +74,20 @@ def test_a_change_names_the_version_that_was_seen(officer: Visitor) -> None:
             f"/api/v1/violations/{FIRST}/changes", json={"action": "investigate"}, headers={"If-Match": etag}
         )
         assert answer.status_code == 412, etag
+
+
+def test_a_change_takes_the_beginning_of_an_id_as_a_reading_does(desk: Desk, officer: Visitor) -> None:
+    whole, short = "feed" * 4, "feed"
+    desk.store.append([episode((BEGIN_NS + 90 * HOUR_NS,), id_=whole)])
+    assert officer.get(f"/api/v1/violations/{short}").json()["violation"]["id"] == whole
+    answer = officer.change(short, 0, action="acknowledge")
+    assert (answer.status_code, answer.json()["id"]) == (200, whole)
+    twice = {"action": "note", "note": "x", "targets": [{"id": short, "version": 1}, {"id": whole, "version": 1}]}
+    assert officer.post("/api/v1/changes", json=twice).status_code == 422
+    assert officer.change("0000", 0, action="acknowledge").status_code == 404  # so do all of them
+    assert officer.change(FIRST, 0, action="close", reason="duplicate", related=short).status_code == 200
+    history = officer.get(f"/api/v1/violations/{FIRST}/history").json()["changes"]
+    assert history[-1]["related"] == whole
 
 
 def test_bulk_and_undo(officer: Visitor) -> None:

@@ -29,7 +29,8 @@ def states(window: Window, vlans: tuple[int, ...] = (3, 4)) -> dict[str, State]:
     [
         ({}, {}, {}),
         ({"frames": 0, "duplicates": 0}, {"conversations": 0, "one_way": 0, "acks": 0, "gaps": 0, "vlans": (), "looked": 0},
-         {"traffic": State.WRONG, "directions": State.UNKNOWN, "vlans": State.UNKNOWN, "gaps": State.UNKNOWN}),
+         {"traffic": State.WRONG, "directions": State.UNKNOWN, "duplicates": State.UNKNOWN, "truncated": State.UNKNOWN,
+          "vlans": State.UNKNOWN, "gaps": State.UNKNOWN}),
         ({}, {"one_way": 50}, {}),
         ({}, {"one_way": 51}, {"directions": State.WRONG}),
         ({}, {"conversations": 9, "one_way": 9}, {"directions": State.UNKNOWN}),

@@ -91,7 +91,7 @@ def test_taken_away_leaves_the_configuration_or_nothing(tmp_path: Path) -> None:
     shown = wardwatch("uninstall", "--root", tmp_path, "--dry-run")
     assert len(snapshot(tmp_path)) == 12
     done = wardwatch("uninstall", "--root", tmp_path)
-    assert shown.out == done.out
+    assert shown.out.replace("would remove", "removed ") == done.out != shown.out
     assert sorted(snapshot(tmp_path)) == ["etc/wardwatch/wardwatch.toml", "var/lib/wardwatch/wardwatch.sqlite"]
     assert wardwatch("uninstall", "--root", tmp_path).status == 0
     wardwatch("uninstall", "--root", tmp_path, "--purge")
@@ -111,6 +111,16 @@ def test_a_dry_run_says_all_of_it_and_changes_nothing(tmp_path: Path) -> None:
     assert not Path("/etc/systemd/system/wardwatch-decoder.service").exists()
     wardwatch("install", "--interface", "eth1", "--root", tmp_path, "--dry-run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_does_not_say_that_it_was_done(tmp_path: Path) -> None:
+    first = wardwatch("install", "--interface", "eth1", "--root", tmp_path, "--dry-run").out.splitlines()
+    assert first
+    assert all(line.startswith("would make ") for line in first), first
+    wardwatch("install", "--interface", "eth1", "--root", tmp_path)
+    other = wardwatch("install", "--interface", "eth2", "--root", tmp_path, "--dry-run").out
+    assert "would change " in other
+    assert "\nchanged " not in f"\n{other}"
 
 
 @pytest.mark.parametrize("name", ["", "eth1; reboot", "a/b", "..", "x" * 16, "eth1\nUser=root", "%i"])

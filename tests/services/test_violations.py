@@ -113,8 +113,13 @@ def test_a_device_is_a_pseudonym_to_whoever_has_not_unmasked_it(desk: Desk) -> N
         for secret in ("02:00:00:00:00:01", "10.0.0.1:", "10.0.0.1 ", "Tablet"):
             assert secret not in told
         assert f"tcp {detail.violation.device.pseudonym}:40000 -> 203.0.113.9:443" in told
+        for item in detail.evidence:
+            assert item.wireshark_flow == "ip.addr == 203.0.113.9 && tcp.port == 40000 && tcp.port == 443"
+            assert "D-" not in item.wireshark
     seeing = somebody("otto", Role.OFFICER, unmasked=frozenset({TABLET}))
-    shown = desk.violations.one(seeing, f"{1:016x}").violation.device
+    unmasked = desk.violations.one(seeing, f"{1:016x}")
+    assert unmasked.evidence[0].wireshark_flow.startswith("ip.addr == 10.0.0.1 && ip.addr == 203.0.113.9 && ")
+    shown = unmasked.violation.device
     assert (shown.id, shown.label, shown.addresses) == (TABLET, "Tablet of the ward", ("10.0.0.1",))
     assert desk.violations.one(seeing, f"{0:016x}").violation.device.is_masked
 

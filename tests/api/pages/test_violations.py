@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from api.pages.filters import local
-from api.pages.violations import usable
 from sensor.services.follow_up import Action, Order, Target
 from tests.api.pages.looking import Look
 from tests.api.visiting import PASSWORD, Visitor
@@ -196,11 +195,6 @@ def test_hostile_names_are_text(officer: Visitor, desk: Desk):
         assert Look(page).scripts == ["/static/page.js"]
         assert "<img" not in page.text
         assert "{{7*7}}" in Look(page).text or "7%2A7" in page.text
-
-
-def test_filters_are_such_as_wireshark_takes():
-    text = "frame.number == 3 && ip.addr == D-AAAA-BBBB && ip.addr == 192.0.2.1 && udp.port == 5"
-    assert usable(text, "D-AAAA-BBBB") == "frame.number == 3 && ip.addr == 192.0.2.1 && udp.port == 5"
 
 
 def test_what_is_not_there_is_told_on_a_page(officer: Visitor):
