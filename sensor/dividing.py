@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,9 @@ def workers_of(asked: int | None) -> int:
 
 
 def can_divide(planned: Plan, workers: int) -> bool:
-    """Whether there is more than one capture, and each can be opened by the process that reads it."""
-    return workers > 1 and len(planned.files) > 1 and all(path.is_file() for path in planned.files)
+    """Whether there is more than one capture, each can be opened by the process that reads it, and processes can be forked safely."""
+    alone = threading.active_count() == 1
+    return alone and workers > 1 and len(planned.files) > 1 and all(path.is_file() for path in planned.files)
 
 
 class Divided:
