@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from sensor.errors import CaptureError
 from sensor.pipeline import Pipeline
 from sensor.stating import Counted
 from sensor.totals import Totals
+from sensor.worker import can_fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,8 +62,8 @@ def workers_of(asked: int | None) -> int:
 
 def can_divide(planned: Plan, workers: int) -> bool:
     """Whether there is more than one capture, each can be opened by the process that reads it, and processes can be forked safely."""
-    alone = threading.active_count() == 1
-    return alone and workers > 1 and len(planned.files) > 1 and all(path.is_file() for path in planned.files)
+    several = workers > 1 and len(planned.files) > 1
+    return several and can_fork() and all(path.is_file() for path in planned.files)
 
 
 class Divided:

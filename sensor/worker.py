@@ -145,9 +145,14 @@ def batched_pairs(items: list[tuple[int, int]]) -> list[tuple[tuple[int, int], t
     return list(zip(items[::2], items[1::2], strict=True))
 
 
+def can_fork() -> bool:
+    """Whether a process can be forked safely: a thread beside this one may hold a lock, which nobody would give back there."""
+    return threading.active_count() == 1
+
+
 def can_work() -> bool:
-    """Whether a second process would help, and can be forked safely."""
-    return len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
+    """Whether a second process would help, and can be forked."""
+    return len(os.sched_getaffinity(0)) > 1 and can_fork()
 
 
 def in_worker(

@@ -63,10 +63,10 @@ def test_only_files_are_divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Standard input and named pipes can be opened once, by one process; and who has threads is not forked."""
     copy = tmp_path / "copy.pcap"
     copy.write_bytes(DEMO.read_bytes()[:4096])
-    monkeypatch.setattr("sensor.dividing.threading.active_count", lambda: 1)
+    monkeypatch.setattr("sensor.dividing.can_fork", lambda: True)
     assert can_divide(Plan([DEMO, copy], []), 2)
     assert not can_divide(Plan([DEMO, copy], []), 1)
     assert not can_divide(Plan([DEMO], []), 2)
     assert not can_divide(Plan([DEMO, Path("-")], []), 2)
-    monkeypatch.setattr("sensor.dividing.threading.active_count", lambda: 2)
+    monkeypatch.setattr("sensor.dividing.can_fork", lambda: False)
     assert not can_divide(Plan([DEMO, copy], []), 2)

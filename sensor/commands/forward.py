@@ -42,12 +42,13 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(url.removeprefix("sqlite:///")).parent if "://" not in url or url.startswith("sqlite:///") else Path()
     orders = _orders(centre, options.config)
     with open_store(url) as store, HttpCentre(centre) as there:
-        forwarder = Forwarder(store, there, lambda: status_of(setup.read(options.config), folder, orders))
+        forwarder = Forwarder(store, there, lambda: status_of(made, folder, orders))
 
         def listen() -> None:
+            nonlocal made
             found = there.order() if orders is not None else None
-            if found is not None and orders is not None:
-                _take(orders, *found)
+            if found is not None and orders is not None and _take(orders, *found):
+                made = setup.read(options.config)
 
         if options.once:
             return _once(forwarder, listen)
@@ -69,16 +70,19 @@ def _hold(config: str | None, folder: Path) -> None:
     setup.read(config, folder)
 
 
-def _take(orders: Orders, text: str, signature: str) -> None:
-    """Puts what the centre orders into force, or says once why not."""
+def _take(orders: Orders, text: str, signature: str) -> bool:
+    """Puts what the centre orders into force, or says once why not. Whether something else is in force now."""
     try:
-        if orders.take(text, signature):
+        taken = orders.take(text, signature)
+        if taken:
             _say(f"the centre's order {orders.serial} is in force")
         orders.refused = ""
     except OrderError as error:
+        taken = False
         if orders.refused != str(error):
             _say(f"an order of the centre was not taken: {error}")
         orders.refused = str(error)
+    return taken
 
 
 def _once(forwarder: Forwarder, listen: Callable[[], None]) -> int:

@@ -112,7 +112,7 @@ def _test(options: argparse.Namespace, made: setup.Setup, composer: Any) -> int:
 
 
 def _dead(store: Store, zone: str) -> int:
-    from sensor.store.outbox import NoticeState
+    from sensor.store.notices import NoticeState
 
     letters: dict[str, list[Any]] = {}
     for one in store.outbox.listed(NoticeState.DEAD):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sensor.notify.model import Violation
     from sensor.setup import Setup
     from sensor.store import Store
-    from sensor.store.outbox import Notice
+    from sensor.store.notices import Notice
 
 NOT_STORED = "the episode is not stored any more"
 NO_VIOLATION = "it is no violation any more"

@@ -10,7 +10,7 @@ from sensor.config_values import from_ns, to_ns
 from sensor.model import Activity, Outcome, Severity
 from sensor.notify.model import Occasion
 from sensor.settings_notify import EmailChannel
-from sensor.store.outbox import News, Notice, Plan
+from sensor.store.notices import News, Notice, Plan
 
 if TYPE_CHECKING:
     from sensor.settings_notify import Channel

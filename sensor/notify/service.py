@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sensor.notify.sending import Sender
     from sensor.settings_notify import Channel, NotifySettings
     from sensor.store import Store
-    from sensor.store.outbox import News, Notice, Plan
+    from sensor.store.notices import News, Notice, Plan
 
 POLL_S: Final = 2.0
 LONGEST_REST_S: Final = 60.0

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, bindparam, func, select, text, update
-from sqlalchemy.exc import DBAPIError
 
 from sensor.store import chain, schema
-from sensor.store.failures import is_conflict, translated
+from sensor.store.failures import translated
 from sensor.store.follow_records import STEPS, Act, Action, Change, Order, Outcome, Result, Standing, State, Target
 from sensor.store.loading import chunks
 from sensor.store.opening import READING
+from sensor.store.retrying import written
 from sensor.store.schema_follow import follow_ups
 from sensor.store.texts import printable
 from sensor.store.writing import changed_ns
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 table = follow_ups.c
-ATTEMPTS: Final = 5
 
 # The row goes in only where the episode is there, stands at the version that was seen, and its state allows the step.
 # What the row before says of assignee and reason is carried on where the order leaves it (:keeps_...).
@@ -103,15 +102,7 @@ class FollowUps:
 
     def _write(self, write: Callable[[Connection], Act]) -> Act:
         with translated(self._place):
-            for attempt in range(1, ATTEMPTS + 1):
-                try:
-                    with self._engine.begin() as connection:
-                        return write(connection)
-                except DBAPIError as error:
-                    if attempt == ATTEMPTS or not is_conflict(error):
-                        raise
-                    time.sleep(0.02 * attempt)
-        raise AssertionError("unreachable")
+            return written(self._engine, write)
 
 
 def _values(order: Order, actor: str, act: str) -> dict[str, Any]:

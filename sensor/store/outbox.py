@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, Select, delete, func, insert, select, tuple_, update
-from sqlalchemy.exc import DBAPIError
 
 from sensor.model import Activity, Outcome, Severity
 from sensor.store import reading, schema
-from sensor.store.failures import is_conflict, translated
+from sensor.store.failures import translated
 from sensor.store.loading import chunks
+from sensor.store.notices import OPEN, News, Notice, NoticeState, Plan
 from sensor.store.opening import READING
+from sensor.store.retrying import written
 from sensor.store.schema_outbox import outbox, outbox_marks
 from sensor.store.texts import printable
 from sensor.store.writing import insert_missing
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from sensor.store.records import StoredEpisode
 
-ATTEMPTS: Final = 5
 HEADS_AT_ONCE: Final = 200  # the sensor waits while they are written down
 MAX_NS: Final = (1 << 63) - 1
 KEY_BYTES: Final = 16
@@ -38,73 +37,6 @@ MAX_ERROR: Final = 300  # characters
 T = TypeVar("T")
 
 table, heads, revisions, marks = outbox.c, schema.heads.c, schema.revisions.c, outbox_marks.c
-
-
-class NoticeState(StrEnum):
-    """Where a message is. `dropped`: something else tells it, or there is nothing to tell any more."""
-
-    WAITING = "waiting"
-    SENDING = "sending"
-    SENT = "sent"
-    DEAD = "dead"
-    DROPPED = "dropped"
-
-
-OPEN: Final = (NoticeState.WAITING.value, NoticeState.SENDING.value)
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """An episode that was written since the channel looked last, as it stands under one pair of hashes."""
-
-    episode_id: str
-    sequence: int
-    outcome: Outcome
-    activity: Activity
-    severity: Severity
-    kind: str  # of the verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One message, or one line of a digest."""
-
-    id: int
-    key: str
-    channel: str
-    episode_id: str
-    sequence: int
-    occasion: str
-    activity: Activity
-    severity: Severity
-    digest: bool
-    batch: str
-    state: NoticeState
-    tries: int
-    next_ns: int
-    recorded_ns: int
-    changed_ns: int
-    error: str
-
-    @property
-    def message_key(self) -> str:
-        """The key of the message it goes in."""
-        return self.batch or self.key
-
-    @property
-    def untouched(self) -> bool:
-        """Nobody can have got it yet."""
-        return self.state is NoticeState.WAITING and self.tries == 0 and not self.batch
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be told of news. `instead`: it takes the place of what is still waiting to be told of that episode."""
-
-    occasion: str
-    digest: bool
-    due_ns: int
-    instead: bool = False
 
 
 class Outbox:
@@ -212,15 +144,7 @@ class Outbox:
 
     def _write(self, write: Callable[[Connection], T]) -> T:
         with translated(self._place):
-            for attempt in range(1, ATTEMPTS + 1):
-                try:
-                    with self._engine.begin() as connection:
-                        return write(connection)
-                except DBAPIError as error:
-                    if attempt == ATTEMPTS or not is_conflict(error):
-                        raise
-                    time.sleep(0.02 * attempt)
-        raise AssertionError("unreachable")
+            return written(self._engine, write)
 
 
 def _has_news(connection: Connection, channel: str) -> bool:

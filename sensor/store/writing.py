@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
 
 from sensor.errors import StoreError
 from sensor.store import chain, covering, schema
-from sensor.store.failures import is_conflict
 from sensor.store.ledger import Incoming, Ledger
 from sensor.store.loading import chunks, load
 from sensor.store.records import AppendResult, Snapshots
+from sensor.store.retrying import written
 from sensor.store.rows import Values, evidence_values, head_values, revision_values, source_values
 from sensor.store.texts import printable, to_json
 from sensor.store.views import app_key_of, evidence_key, subject_of, view_of
@@ -26,22 +25,13 @@ if TYPE_CHECKING:
     from sensor.model import Episode
     from sensor.store.covering import Content
 
-ATTEMPTS = 5
 HEADS_LOCK = 0x68656164  # "head": an advisory lock
 Pair = tuple[str, str]
 
 
 def append(engine: Engine, episodes: Sequence[Episode], snapshots: Snapshots) -> AppendResult:
     """See Store.append."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with engine.begin() as connection:
-                return _append(connection, episodes, snapshots, time.time_ns())
-        except DBAPIError as error:
-            if attempt == ATTEMPTS or not is_conflict(error):
-                raise
-            time.sleep(0.02 * attempt)
-    raise AssertionError("unreachable")
+    return written(engine, lambda connection: _append(connection, episodes, snapshots, time.time_ns()))
 
 
 def _append(connection: Connection, episodes: Sequence[Episode], snapshots: Snapshots, now_ns: int) -> AppendResult:

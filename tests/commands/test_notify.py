@@ -15,7 +15,7 @@ import pytest
 
 from sensor.model import Activity, Outcome, Severity, Verdict
 from sensor.store import Store, chain, open_store
-from sensor.store.outbox import NoticeState
+from sensor.store.notices import NoticeState
 from tests.commands.running import COMMAND, Done, told, wardwatch
 from tests.notify.servers import Authority, Hook, eventually, hook, make_authority
 from tests.notify.smtp_server import post

@@ -14,7 +14,7 @@ from sensor.config_values import from_ns, to_ns
 from sensor.model import Activity, Outcome, Severity
 from sensor.notify.deciding import decide, next_digest_ns, wait_s
 from sensor.settings_notify import EmailChannel, SyslogChannel, WebhookChannel
-from sensor.store.outbox import News, Notice, NoticeState
+from sensor.store.notices import News, Notice, NoticeState
 
 MAIL = EmailChannel("officer", ("o@clinic.example",), "w@clinic.example", "mail.clinic.example", 587, digest_minute=420)
 HOOK = WebhookChannel("siem", "https://siem.clinic.example/")

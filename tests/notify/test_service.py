@@ -16,7 +16,7 @@ from sensor.notify import channels
 from sensor.notify.composing import Composer
 from sensor.notify.service import FAILURES_IN_A_ROW, Notifier
 from sensor.store import Store, open_store
-from sensor.store.outbox import NoticeState
+from sensor.store.notices import NoticeState
 from tests.notify.servers import Authority, Hook, eventually, hook
 from tests.store.make import KNOWN, POLICIES, episode
 

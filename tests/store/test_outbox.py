@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from sensor.model import Activity, Outcome, Severity, Verdict
 from sensor.store import Store, open_store
-from sensor.store.outbox import News, Notice, NoticeState, Plan
+from sensor.store.notices import News, Notice, NoticeState, Plan
 from tests.store.make import POLICIES, episode
 
 if TYPE_CHECKING:
