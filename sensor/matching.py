@@ -13,7 +13,8 @@ from sensor.kernel.dialect import PREFIX_BYTES
 from sensor.kernel.first import CLIENT, EITHER, SERVER, sieve
 from sensor.kernel.first import TCP as TCP_RULES
 from sensor.kernel.first import UDP as UDP_RULES
-from sensor.kernel.state import MAX_MATCHES, Ranges
+from sensor.kernel.ranges import Ranges
+from sensor.kernel.state import MAX_MATCHES
 from sensor.networks import packed
 from sensor.places import beginning_places, disjoint, stun_places
 

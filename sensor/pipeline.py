@@ -18,7 +18,8 @@ from sensor.handover import HandOver
 from sensor.hellos import Hellos
 from sensor.hourly import Hourly, counted
 from sensor.kernel import layout
-from sensor.kernel.state import HEAP, Joiner, Names, Scanner
+from sensor.kernel.room import HEAP
+from sensor.kernel.state import Joiner, Names, Scanner
 from sensor.listing import Lister
 from sensor.matching import Matching, sieve_of
 from sensor.model import FRAME
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from sensor.classify.signatures import SignatureSet
     from sensor.classify.visibility import VisibilitySet
     from sensor.kernel.first import Sieve
-    from sensor.kernel.state import Room, Scanned
+    from sensor.kernel.room import Room, Scanned
     from sensor.listing import FlowRow
     from sensor.model import Batch, Episode, FrameSource, Observation, Verdict
     from sensor.networks import Networks

@@ -10,7 +10,7 @@ from sensor.classify.rules import Ports, Range
 from sensor.errors import SignatureError
 from sensor.kernel.first import MAX_RULES
 from sensor.kernel.places import MAX_PLACES
-from sensor.kernel.state import Ranges
+from sensor.kernel.ranges import Ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

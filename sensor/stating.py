@@ -9,7 +9,7 @@ import numpy as np
 
 from sensor.kernel import layout
 from sensor.kernel.lookup import numbers_of
-from sensor.kernel.state import Ranges
+from sensor.kernel.ranges import Ranges
 from sensor.statement import BY_DNS, CLASSES, HIDDEN, ITSELF, TUNNEL, UNNAMED, NetworkHour, Statement, Sums, reasons_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from sensor.classify.visibility import ESNI, LEARNED, WIFI_CALLING
 from sensor.following import FIELDS, HIT_KINDS, NO_VLAN, address, halves
 from sensor.kernel import layout
 from sensor.kernel.join import HIT_OF_KIND
-from sensor.kernel.state import Ranges
+from sensor.kernel.ranges import Ranges
 from sensor.kernel.watch import PORT_ANYWHERE, PORT_SOMEWHERE
 from sensor.model import Activity, Episode, Evidence, FlowKey, Observation, Strength, Verdict
 

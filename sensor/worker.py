@@ -21,7 +21,7 @@ import numpy as np
 
 from sensor.errors import CaptureError, WardwatchError
 from sensor.kernel import layout
-from sensor.kernel.state import Room, Scanned
+from sensor.kernel.room import Room, Scanned
 
 if TYPE_CHECKING:
     from collections import deque

@@ -9,7 +9,7 @@ from sensor.following import HIT_KINDS
 from sensor.handover import HandOver
 from sensor.hellos import Hellos
 from sensor.kernel import layout
-from sensor.kernel.state import HEAP
+from sensor.kernel.room import HEAP
 from sensor.model import Batch, RuleMatch, Strength
 from tests.kernel.harness import Frame, Loop, packed, segment
 

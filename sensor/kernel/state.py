@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,8 @@ from sensor.kernel.join import join
 from sensor.kernel.memory import MEMORY, WAYS
 from sensor.kernel.names import N_BROKEN, N_COUNT, N_LLMNR, N_MDNS, N_NBNS, N_SIZE, intern, read_names
 from sensor.kernel.places import NOWHERE
+from sensor.kernel.ranges import Ranges
+from sensor.kernel.room import HEAP, Room, Scanned, aligned
 from sensor.kernel.scan import end_all, scan, scratch_memory
 from sensor.kernel.stations import STATION
 from sensor.kernel.table import C_CLOCK_NS, C_ENDED, C_LIVE, C_SIZE, C_TOUCHED, release
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-if TYPE_CHECKING:
     from sensor.kernel.places import Places
     from sensor.model import Batch
 
@@ -40,71 +40,8 @@ HITS_PER_CALL = 1 << 15
 MAX_MATCHES = 1 << 16
 MAX_TEXTS = 1 << 16  # names remembered as text
 TICKS_PER_CALL = 1 << 14
-CACHE_LINE_BYTES = 64
 TEXT_BEGINS = (DIALECT, BEGINNING, NAMES_OF)  # what a text begins with that stands for other bytes than a name's
 CALLED_OUT = {"mdns": N_MDNS, "llmnr": N_LLMNR, "nbns": N_NBNS}
-
-
-@dataclass(frozen=True, slots=True)
-class Ranges:
-    """Address ranges, sorted, not overlapping; `number` is what a hit inside one reports."""
-
-    low_high: NDArray[np.int64]
-    low_low: NDArray[np.int64]
-    high_high: NDArray[np.int64]
-    high_low: NDArray[np.int64]
-    number: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, ranges: list[tuple[bytes, bytes, int]]) -> Ranges:
-        """From (lowest address, highest address, number), 16 bytes each, sorted and not overlapping."""
-        halves = np.zeros((4, len(ranges)), np.int64)
-        for i, (low, high, _) in enumerate(ranges):
-            halves[:, i] = [int.from_bytes(part, "big", signed=True) for part in (low[:8], low[8:], high[:8], high[8:])]
-        numbers = np.array([number for _, _, number in ranges], np.int64)
-        return cls(halves[0], halves[1], halves[2], halves[3], numbers)
-
-    def columns(self) -> tuple[NDArray[np.int64], ...]:
-        return (self.low_high, self.low_low, self.high_high, self.high_low, self.number)
-
-
-def aligned(rows: int, dtype: np.dtype[np.void]) -> NDArray[np.void]:
-    """Zeroed rows that begin at a cache line; memory is taken as it is touched."""
-    raw = np.zeros(rows * dtype.itemsize + CACHE_LINE_BYTES, np.uint8)
-    start = -raw.ctypes.data % CACHE_LINE_BYTES
-    return raw[start : start + rows * dtype.itemsize].view(dtype)
-
-
-class Room:
-    """Memory for what a batch gives: a piece of shared memory, or where it is too small, or None, the heap."""
-
-    def __init__(self, memory: NDArray[np.uint8] | None = None) -> None:
-        self._memory = memory
-        self._used = 0
-
-    def take(self, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Room for `count` rows, at the beginning of a cache line; what they hold is not defined."""
-        size = count * dtype.itemsize
-        start = self._used
-        if self._memory is None or start + size > len(self._memory):
-            return np.empty(count, dtype)
-        self._used = start + size + (-size % CACHE_LINE_BYTES)
-        return self._memory[start : start + size].view(dtype)
-
-
-HEAP = Room()
-
-
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """What one batch gave: (clues, payload bytes they point into) in order; slots and rows of flows that ended."""
-
-    parts: list[tuple[NDArray[np.void], NDArray[np.uint8]]]
-    ended: tuple[NDArray[np.int32], NDArray[np.void]]
-    frames: int
-    last_ns: int
-    ticks: NDArray[np.void]  # windows that are over, in order; each after the packets that it counts
-    account: Any = None  # of a live source, now and then: what became of all frames up to here
 
 
 class Scanner:

@@ -20,11 +20,14 @@ import numpy as np
 
 from sensor.kernel import fields, layout
 from sensor.kernel.headers import locate
-from sensor.kernel.state import Joiner, Names, Ranges, Scanned, Scanner
+from sensor.kernel.ranges import Ranges
+from sensor.kernel.state import Joiner, Names, Scanner
 from sensor.model import FRAME, Batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sensor.kernel.room import Scanned
 
 SEED = 7
 NAME_ID = (layout.CLUE.names or ()).index("name_id")
