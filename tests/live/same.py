@@ -62,13 +62,16 @@ def timeless(value: Any) -> Any:
     return value
 
 
-def times(value: Any) -> list[int]:
-    """All times of a record, in order."""
+def seen(value: Any) -> list[tuple[int, int]]:
+    """Each frame that a record tells of, and when it was there."""
     if isinstance(value, dict):
-        named = [(key, one) for key, one in sorted(value.items()) if key not in NOT_COMPARED]
-        return [time for key, one in named for time in ([to_ns(one)] if key in TIMES else times(one))]
+        number, when = (
+            value.get(one) for one in (("first_frame", "first_seen") if "first_frame" in value else ("frame", "time"))
+        )
+        here = [(int(number), to_ns(when))] if number is not None and when is not None else []
+        return here + [one for key, inner in value.items() if key not in NOT_COMPARED for one in seen(inner)]
     if isinstance(value, list):
-        return [time for one in value for time in times(one)]
+        return [one for inner in value for one in seen(inner)]
     return []
 
 
@@ -80,17 +83,16 @@ def replayed(capture: Path, folder: Path, *arguments: str | Path) -> tuple[list[
     return lines(flows.read_text("utf-8")), lines(episodes.read_text("utf-8"))
 
 
-def check_same(live: list[Record], filed: list[Record], within_ns: int) -> None:
-    """Both say the same as sets, at times that differ by no more than that."""
-    ours, theirs = sorted(live, key=_order), sorted(filed, key=_order)
-    assert [timeless(one) for one in ours] == [timeless(one) for one in theirs]
-    apart = [
-        abs(a - b)
-        for one, other in zip(ours, theirs, strict=True)
-        for a, b in zip(times(one), times(other), strict=True)
-    ]
-    assert max(apart, default=0) <= within_ns
+def check_same(live: list[Record], filed: list[Record]) -> None:
+    """Both say the same as sets, and the live run tells times as frames come: later of a later one.
 
-
-def _order(record: Record) -> tuple[str, list[int]]:
-    return repr(timeless(record)), times(record)
+    How well tcpreplay keeps the times of the file is not the sensor's doing: on a busy machine it comes seconds late.
+    """
+    assert sorted(map(repr, map(timeless, live))) == sorted(map(repr, map(timeless, filed)))
+    ours, theirs = sorted(seen(live)), sorted(seen(filed))
+    assert [number for number, _ in ours] == [number for number, _ in theirs]
+    moments = [time_ns for _, time_ns in ours]
+    assert moments == sorted(moments)
+    if moments:
+        span_ns, in_file_ns = moments[-1] - moments[0], theirs[-1][1] - theirs[0][1]
+        assert span_ns >= in_file_ns - NS

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from tests.live.net import Mirror
 
-# tcpreplay sleeps a little too long before each packet, which adds up.
-WITHIN_NS = 2_000_000_000
 CHOSEN = {
     "ndpi__google_meet.pcapng": 1,
     "ndpi__stun_msteams_unidir.pcapng": 1,
@@ -53,8 +51,8 @@ def compare(port: Mirror, folder: Path, capture: Path, divisor: int, *arguments:
     live, told = lines(flows.read_text("utf-8")), lines(episodes.read_text("utf-8"))
     copy = retimed(capture, folder / "copy.pcap", begin_ns(live), divisor)
     in_file, in_file_told = replayed(copy, folder, *arguments)
-    check_same(live, in_file, WITHIN_NS)
-    check_same(told, in_file_told, WITHIN_NS)
+    check_same(live, in_file)
+    check_same(told, in_file_told)
     sums = accounted(done)
     assert "kernel_ring" not in done.err
     assert sums["frames"] == sums["classified"] + sums["ignored"] + sums["dropped"] == frames_in(copy)
