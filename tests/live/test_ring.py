@@ -313,7 +313,7 @@ def test_it_stops_at_once_and_hands_on_what_waits(port: Mirror) -> None:
     source.stop()
     began = time.monotonic()
     rest = list(batches)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10  # it would wait for ever
     state = rest[-1].state
     assert state is not None
     assert (state.seen, state.dropped, state.waiting) == (100, 0, 0)
