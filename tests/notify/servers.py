@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.notify.running import running
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -146,16 +148,8 @@ def hook(authority: Authority | None) -> Iterator[Hook]:
                 super().finish_request(secured, client_address)
 
     context = authority.server_context() if authority is not None else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with Server(("127.0.0.1", 0), Handler) as server:
-        made.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield made
-        finally:
-            made.end.set()
-            server.shutdown()
-            thread.join()
+    with running(Server(("127.0.0.1", 0), Handler), made):
+        yield made
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from tests.notify.running import running
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from email.message import EmailMessage
@@ -156,13 +158,5 @@ def post(authority: Authority, *, tls: bool = False) -> Iterator[Post]:
         def handle_error(self, *_: Any) -> None:
             pass  # clients that break off are what some tests are about
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        made.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield made
-        finally:
-            made.end.set()
-            server.shutdown()
-            thread.join()
+    with running(Server(("127.0.0.1", 0), Handler), made):
+        yield made

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from tests.notify.running import running
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -81,16 +83,8 @@ def receiver(authority: Authority | None, *, ask_for_certificate: bool = False) 
         def handle_error(self, *_: Any) -> None:
             pass
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        made.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield made
-        finally:
-            made.end.set()
-            server.shutdown()
-            thread.join()
+    with running(Server(("127.0.0.1", 0), Handler), made):
+        yield made
 
 
 @contextmanager
